@@ -1,0 +1,20 @@
+//! Sizes of the kernel side's tables, in one place.
+
+/// Thread slots: threads of traced processes that may be alive at once. Slot 0 means "none".
+pub const THREADS: u32 = 16_384;
+/// Traced processes that may be alive at once. Index 0 means "none".
+pub const PROCESSES: u32 = 1_024;
+/// Interpreter images (distinct files) attached in one run. The index must fit a [`crate::site::Site`].
+pub const IMAGES: u32 = 256;
+/// Entries of the direct-mapped cache from a RESUME instruction's address to its function. A power of two.
+pub const INSTRUCTION_CACHE: u32 = 16_384;
+/// Code objects known at once; the least recently used ones are forgotten first.
+pub const CODE_OBJECTS: u32 = 65_536;
+/// Frames reported when a thread's stack is read from its frame chain; deeper ones are cut, and said so.
+pub const CHAIN_FRAMES: u32 = 4_096;
+/// Bytes kept of a function's qualified name, from its beginning.
+pub const NAME_BYTES: usize = 256;
+/// Bytes kept of a file name, from its end.
+pub const FILE_BYTES: usize = 512;
+/// Default size of the ring buffer in bytes: at 60 MB/s per running thread, half a second of a stalled reader.
+pub const RING_BYTES: u32 = 32 << 20;

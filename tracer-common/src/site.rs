@@ -1,0 +1,94 @@
+//! What one hooked address means, packed into the 64-bit attach cookie of its probe.
+
+/// A general register of x86-64, numbered as instructions encode it.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Register {
+    /// rax
+    Rax = 0,
+    /// rcx
+    Rcx = 1,
+    /// rdx
+    Rdx = 2,
+    /// rbx
+    Rbx = 3,
+    /// rsp
+    Rsp = 4,
+    /// rbp
+    Rbp = 5,
+    /// rsi
+    Rsi = 6,
+    /// rdi
+    Rdi = 7,
+    /// r8
+    R8 = 8,
+    /// r9
+    R9 = 9,
+    /// r10
+    R10 = 10,
+    /// r11
+    R11 = 11,
+    /// r12
+    R12 = 12,
+    /// r13
+    R13 = 13,
+    /// r14
+    R14 = 14,
+    /// r15
+    R15 = 15,
+}
+
+/// The packed word. Bits: 0-7 image, 8-11 frame register, 12-15 instruction pointer register,
+/// 16 has an instruction pointer, 24-31 its delta (signed), 32-39 and 40-47 accepted opcodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site(pub u64);
+
+impl Site {
+    /// Packs a site. `instruction` is the register that holds the frame's instruction pointer and how much the
+    /// register is ahead of it; `opcodes` are those that may stand there (the same twice if only one may).
+    pub fn new(image: u8, frame: Register, instruction: Option<(Register, i8)>, opcodes: [u8; 2]) -> Self {
+        let (ip, delta, has_ip) = match instruction {
+            Some((register, delta)) => (register as u64, delta as u8 as u64, 1),
+            None => (0, 0, 0),
+        };
+        Self(
+            u64::from(image)
+                | (frame as u64) << 8
+                | ip << 12
+                | has_ip << 16
+                | delta << 24
+                | u64::from(opcodes[0]) << 32
+                | u64::from(opcodes[1]) << 40,
+        )
+    }
+
+    /// Index of the interpreter image.
+    #[inline(always)]
+    pub fn image(self) -> u32 {
+        (self.0 & 0xff) as u32
+    }
+
+    /// Number of the register that holds the frame (or the code object, where code objects are freed).
+    #[inline(always)]
+    pub fn frame_register(self) -> u64 {
+        self.0 >> 8 & 0xf
+    }
+
+    /// Number of the register that holds the instruction pointer, if one does.
+    #[inline(always)]
+    pub fn instruction_register(self) -> Option<u64> {
+        if self.0 & 1 << 16 == 0 { None } else { Some(self.0 >> 12 & 0xf) }
+    }
+
+    /// How far that register is ahead of the frame's stored instruction pointer, in bytes.
+    #[inline(always)]
+    pub fn instruction_delta(self) -> i64 {
+        i64::from((self.0 >> 24) as u8 as i8)
+    }
+
+    /// May this opcode stand at the frame's instruction pointer?
+    #[inline(always)]
+    pub fn accepts(self, opcode: u8) -> bool {
+        opcode == (self.0 >> 32) as u8 || opcode == (self.0 >> 40) as u8
+    }
+}

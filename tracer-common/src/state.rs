@@ -1,0 +1,146 @@
+//! Values of the kernel side's maps that the loader also writes or reads.
+
+/// One traced process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Process {
+    /// Kernel process id (tgid); 0: free.
+    pub pid: u32,
+    /// Index of its interpreter image.
+    pub image: u32,
+    /// Address of the interpreter's `PyCode_Type` in this process; 0: unknown, the check is left out.
+    pub code_type: u64,
+    /// Kernel address of its `mm_struct`; 0 until first seen.
+    pub mm: u64,
+    /// Records that found no room in the ring buffer.
+    pub lost: u64,
+    /// START events that the interpreter reported twice (a RESUME that re-dispatches itself), dropped.
+    pub duplicates: u64,
+    /// Hits whose frame did not hold what the site promises (opcode or code object), dropped.
+    pub mismatches: u64,
+    /// Threads for which no slot was left; their events were not sent.
+    pub no_slot: u64,
+    /// Shared part of each resident memory counter when last looked at.
+    pub rss_count: [i64; 4],
+}
+
+/// One thread of a traced process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Thread {
+    /// Process index.
+    pub process: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Time off CPU since the slot was made.
+    pub off_cpu_ns: u64,
+    /// When it was switched out; 0 while it runs.
+    pub switched_out_ns: u64,
+    /// Page faults since the slot was made.
+    pub faults: u64,
+    /// `off_cpu_ns` of the last counters record.
+    pub sent_off_cpu_ns: u64,
+    /// `faults` of the last counters record.
+    pub sent_faults: u64,
+    /// Frame of the last event if that was a START, else 0.
+    pub last_start: u64,
+    /// Records lost since the last one sent.
+    pub lost: u64,
+    /// Probe hits.
+    pub hits: u64,
+    /// Bits of [`thread_state`].
+    pub state: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// Bits of [`Thread::state`].
+pub mod thread_state {
+    /// The loader knows this slot.
+    pub const ANNOUNCED: u32 = 1;
+    /// The loader's stack of this thread follows the interpreter's.
+    pub const SYNCED: u32 = 2;
+}
+
+/// One CPU's part of one resident memory counter, when last looked at.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RssLocal {
+    /// Address space it belongs to; anything else: not yet looked at.
+    pub mm: u64,
+    /// Pages.
+    pub pages: i64,
+}
+
+/// A code object: which process, where.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CodeKey {
+    /// Address of the code object.
+    pub code: u64,
+    /// Process index.
+    pub process: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// What is known of a code object.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Code {
+    /// Function id.
+    pub id: u32,
+    /// 1: no glob matches, its events are not sent.
+    pub unwanted: u32,
+}
+
+/// One entry of the cache from a RESUME instruction to its function.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CachedInstruction {
+    /// Instruction address and process index (above bit 48); 0: empty.
+    pub key: u64,
+    /// Function id, [`cached`] bits above 32, generation above 40.
+    pub value: u64,
+}
+
+/// Bits of [`CachedInstruction::value`], shifted down by 32.
+pub mod cached {
+    /// The RESUME stands after a yield or await.
+    pub const RESUMED: u64 = 1;
+    /// The RESUME does not begin anything.
+    pub const IGNORED: u64 = 2;
+    /// No glob matches the function.
+    pub const UNWANTED: u64 = 4;
+}
+
+/// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelOffsets {
+    /// `task_struct.pid`
+    pub task_pid: u32,
+    /// `task_struct.mm`
+    pub task_mm: u32,
+    /// `mm_struct.mm_users`
+    pub mm_users: u32,
+    /// `mm_struct.rss_stat` (an array of `percpu_counter`, Linux 6.2+)
+    pub mm_rss_stat: u32,
+    /// Size of `percpu_counter`
+    pub counter_size: u32,
+    /// `percpu_counter.count`
+    pub counter_count: u32,
+    /// `percpu_counter.counters`
+    pub counter_locals: u32,
+    /// `bpf_array.pptrs`, by which a CPU's offset is found
+    pub array_pptrs: u32,
+}
+
+#[cfg(feature = "user")]
+mod pod {
+    macro_rules! pod { ($($ty:ty),*) => { $(
+        // SAFETY: repr(C), integers only, without implicit padding.
+        unsafe impl aya::Pod for $ty {}
+    )* } }
+    pod!(super::Process, super::Thread, super::RssLocal, super::CodeKey, super::Code, super::CachedInstruction, super::KernelOffsets);
+}

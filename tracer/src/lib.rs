@@ -1,0 +1,10 @@
+//! pytracer: a system-wide tracer for CPython on Linux.
+//!
+//! The modules are the stages, in order; arrows point one way. `discover` finds Python processes, `python` plans
+//! where to hook their interpreter, `attach` puts the kernel programs there, `receive` empties the ring buffer,
+//! `decode` makes [`event::Event`]s of its bytes, `stacks` rebuilds each thread's call stack, `charge` gives every
+//! call its time and memory, `summary` adds up per function, and `report`, `log` and later stages show or keep it.
+//! From `event` on the stages are pure: events in, values out.
+
+pub mod event;
+pub mod python;

@@ -1,0 +1,2 @@
+//! The command `pytracer`.
+fn main() {}

@@ -1,0 +1,100 @@
+//! The plan of one interpreter image: which addresses to hook, what each means, and the way to the frame there.
+
+use std::fmt;
+
+use tracer_common::{layout::Layout, site::Register};
+
+/// What a hit at a site says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Meaning {
+    /// A frame begins or is resumed.
+    Start,
+    /// A frame ends.
+    End,
+    /// A frame is suspended.
+    Yield,
+    /// An exception reached a frame. The register holds the `PyFrameObject`, not the frame.
+    Raise,
+    /// A code object is freed. The register holds the code object.
+    CodeFreed,
+}
+
+/// One address to hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeSite {
+    /// What a hit says.
+    pub meaning: Meaning,
+    /// Virtual address in the ELF file.
+    pub address: u64,
+    /// Offset in the file: what the kernel wants.
+    pub file_offset: u64,
+    /// File offset of the USDT semaphore, which the kernel counts up while the probe is attached.
+    pub semaphore_offset: Option<u64>,
+    /// Register that holds the frame (see [`Meaning`] for the exceptions).
+    pub frame: Register,
+    /// Register that holds the frame's instruction pointer, and by how many bytes it is ahead of the stored one.
+    pub instruction: Option<(Register, i8)>,
+    /// Opcodes that may stand at the frame's instruction pointer here (twice the same: only one).
+    pub opcodes: [u8; 2],
+    /// Disassembly of the hooked instruction, for people.
+    pub text: String,
+    /// Whether the kernel emulates this instruction (about 0.5 us a hit) or has to single-step it (several us).
+    pub emulated: bool,
+    /// What the site is, for people: `RESUME handler`, `USDT function__return`.
+    pub what: String,
+}
+
+/// Where the events come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// USDT `function__entry` and `function__return`.
+    Usdt,
+    /// The eval loop's opcode handlers.
+    Eval,
+    /// Starts from the eval loop, ends from USDT.
+    EvalUsdt,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Usdt => "usdt",
+            Self::Eval => "eval",
+            Self::EvalUsdt => "eval+usdt",
+        })
+    }
+}
+
+/// Minor version of CPython 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version {
+    /// 3
+    pub major: u8,
+    /// 11 in 3.11.2
+    pub minor: u8,
+    /// 2 in 3.11.2
+    pub patch: u8,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// How to trace one interpreter image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Version of the interpreter.
+    pub version: Version,
+    /// Where the events come from.
+    pub source: Source,
+    /// Whether counts of starts and ends are exact by this plan.
+    pub exact: bool,
+    /// Field offsets of the interpreter's objects.
+    pub layout: Layout,
+    /// Virtual address of `PyCode_Type` in the file.
+    pub code_type: u64,
+    /// Sites, each address at most once.
+    pub sites: Vec<ProbeSite>,
+}
