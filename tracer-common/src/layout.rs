@@ -42,8 +42,10 @@ pub struct Layout {
     pub resume_mask: u8,
     /// A RESUME with this location does not begin anything (4 in 3.15: a generator expression's prologue); 0: none.
     pub resume_ignored: u8,
+    /// 1 once all sites of the image are hooked: new processes of it may be taken up (`--all`).
+    pub ready: u8,
     /// Unused.
-    pub pad: [u8; 3],
+    pub pad: [u8; 2],
 }
 
 const _: () = assert!(size_of::<Layout>() == 36);

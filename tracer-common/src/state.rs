@@ -100,18 +100,40 @@ pub struct Code {
 pub struct CachedInstruction {
     /// Instruction address and process index (above bit 48); 0: empty.
     pub key: u64,
-    /// Function id, [`cached`] bits above 32, generation above 40.
+    /// Function id (28 bits), [`cached`] bits, generation above 32.
     pub value: u64,
 }
 
-/// Bits of [`CachedInstruction::value`], shifted down by 32.
+/// Bits of [`CachedInstruction::value`].
 pub mod cached {
+    /// Function ids fit below this.
+    pub const FUNCTION_LIMIT: u64 = 1 << 28;
     /// The RESUME stands after a yield or await.
-    pub const RESUMED: u64 = 1;
+    pub const RESUMED: u64 = 1 << 28;
     /// The RESUME does not begin anything.
-    pub const IGNORED: u64 = 2;
+    pub const IGNORED: u64 = 1 << 29;
     /// No glob matches the function.
-    pub const UNWANTED: u64 = 4;
+    pub const UNWANTED: u64 = 1 << 30;
+    /// The generation begins at this bit.
+    pub const GENERATION_SHIFT: u32 = 32;
+}
+
+/// Indices of the array of single numbers.
+pub mod total {
+    /// Function ids handed out so far.
+    pub const FUNCTIONS: u32 = 0;
+    /// Times the kernel side made all cached instructions invalid (a known code object was freed).
+    pub const KERNEL_GENERATION: u32 = 1;
+    /// Times the loader did so (it decided on a function). Written by the loader only.
+    pub const LOADER_GENERATION: u32 = 2;
+    /// Per-CPU address that stands for "this CPU's copy", found on first use.
+    pub const PER_CPU_BASE: u32 = 3;
+    /// Probe hits in processes that are not traced, or in threads without a slot.
+    pub const STRAY_HITS: u32 = 4;
+    /// Records about processes and threads that found no room in the ring buffer.
+    pub const LOST_TASKS: u32 = 5;
+    /// How many there are.
+    pub const COUNT: u32 = 6;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.
@@ -134,6 +156,14 @@ pub struct KernelOffsets {
     pub counter_locals: u32,
     /// `bpf_array.pptrs`, by which a CPU's offset is found
     pub array_pptrs: u32,
+    /// `task_struct.tgid`
+    pub task_tgid: u32,
+    /// `task_struct.signal`
+    pub task_signal: u32,
+    /// `signal_struct.live`
+    pub signal_live: u32,
+    /// Possible CPUs.
+    pub cpus: u32,
 }
 
 #[cfg(feature = "user")]

@@ -1,0 +1,106 @@
+//! Sending a thread's stack as the interpreter has it: at its first event, and after records were lost.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_loop;
+use tracer_common::{
+    layout::Layout,
+    limits::CHAIN_FRAMES,
+    record::{FrameRecord, Header, flag, kind},
+    state::thread_state,
+};
+
+use crate::{
+    function,
+    kernel::read_user,
+    maps::{LAYOUTS, PROCESSES, THREADS},
+    ring::{send, send_loss, send_task},
+};
+
+struct Walk {
+    time_ns: u64,
+    frame: u64,
+    slot: u32,
+    process: u32,
+    image: u32,
+    skip: u32,
+    full: u32,
+    complete: u32,
+}
+
+/// Makes the loader's view of a thread true: who it is, what it lost, and its whole stack from `frame` outwards
+/// (leaving out `skip` frames). 0: no room in the ring buffer, try again at the next event.
+#[inline(never)]
+pub(crate) fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
+    let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
+    let thread = unsafe { &mut *thread };
+    let Some(process) = PROCESSES.get_ptr(thread.process) else { return 0 };
+    // SAFETY: a live map value.
+    let (pid, image) = unsafe { ((*process).pid, (*process).image) };
+    if thread.state & thread_state::ANNOUNCED == 0 {
+        if !send_task(time_ns, kind::THREAD, slot, thread.process, pid, thread.tid) {
+            return 0;
+        }
+        thread.state |= thread_state::ANNOUNCED;
+    }
+    if !send_loss(slot, thread, time_ns) {
+        return 0;
+    }
+    let mut walk = Walk { time_ns, frame, slot, process: thread.process, image, skip, full: 0, complete: 0 };
+    // SAFETY: the callback has the signature that the helper calls, and `walk` outlives the call.
+    unsafe { bpf_loop(CHAIN_FRAMES, step as *mut c_void, (&raw mut walk).cast(), 0) };
+    let flags = if walk.complete != 0 { flag::OUTERMOST } else { flag::TRUNCATED };
+    if walk.full != 0 || !send_held(&walk, 0, 0, flags) {
+        return 0;
+    }
+    thread.state |= thread_state::SYNCED;
+    1
+}
+
+/// One frame of the chain. Returns 1 to stop.
+#[inline(never)]
+extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
+    // SAFETY: the helper passes on what `synchronise` gave it.
+    let walk = unsafe { &mut *walk };
+    if walk.frame == 0 {
+        walk.complete = 1;
+        return 1;
+    }
+    let Some(layout) = LAYOUTS.get_ptr(walk.image) else { return 1 };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let Some(previous) = read_user::<u64>(walk.frame + u64::from(layout.frame_previous)) else { return 1 };
+    if walk.skip > 0 {
+        walk.skip -= 1;
+    } else if !is_shim(layout, walk.frame) {
+        let Some(code) = function::code_of(layout, walk.frame) else { return 1 };
+        let found = function::of_code(walk.process, walk.image, code, walk.time_ns);
+        if found == function::NO_ROOM {
+            walk.full = 1;
+            return 1;
+        }
+        // Frames that are no function's (not a code object) have no place on a stack.
+        if found != function::NOT_CODE && !function::is_unwanted(found) {
+            if !send_held(walk, walk.frame, function::id(found), 0) {
+                walk.full = 1;
+                return 1;
+            }
+        }
+    }
+    walk.frame = previous;
+    0
+}
+
+#[inline(always)]
+fn is_shim(layout: &Layout, frame: u64) -> bool {
+    layout.shim_owner != 0
+        && read_user::<u8>(frame + u64::from(layout.frame_owner)) == Some(layout.shim_owner)
+}
+
+#[inline(always)]
+fn send_held(walk: &Walk, frame: u64, function: u32, flags: u8) -> bool {
+    let header =
+        Header { time_ns: walk.time_ns, value: function, thread: walk.slot as u16, kind: kind::HELD, flags };
+    send(FrameRecord { header, frame })
+}

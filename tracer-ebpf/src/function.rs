@@ -1,0 +1,207 @@
+//! From an instruction or a code object to a function id. The id stands for the code object: addresses are used
+//! again, so a known code object that is freed makes every cached answer invalid (see `probes::frame::code_freed`).
+
+use core::ptr;
+
+use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, programs::ProbeContext};
+use tracer_common::{
+    layout::Layout,
+    limits::INSTRUCTION_CACHE,
+    record::{FunctionRecord, Header, flag, kind},
+    site::Site,
+    state::{CachedInstruction, Code, CodeKey, cached, total},
+};
+
+use crate::{
+    kernel::read_user,
+    maps::{CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, generation},
+    registers,
+    ring::{count_loss, with_process},
+    text,
+    thread::now,
+};
+
+/// An answer of [`of_code`]: the ring buffer has no room for the function's names.
+pub(crate) const NO_ROOM: u64 = 0;
+/// An answer of [`of_code`]: not a code object.
+pub(crate) const NOT_CODE: u64 = u64::MAX;
+
+/// Function id of an answer.
+#[inline(always)]
+pub(crate) fn id(answer: u64) -> u32 {
+    (answer & (cached::FUNCTION_LIMIT - 1)) as u32
+}
+
+/// Does no glob match the function of this answer?
+#[inline(always)]
+pub(crate) fn is_unwanted(answer: u64) -> bool {
+    answer & cached::UNWANTED != 0
+}
+
+/// The function that starts at a START site, as id and bits of [`cached`]; [`NO_ROOM`] or [`NOT_CODE`] if unknown.
+#[inline(always)]
+pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32) -> u64 {
+    let Some(register) = site.instruction_register() else { return NOT_CODE };
+    let instruction = registers::read(ctx, register).wrapping_sub(site.instruction_delta() as u64);
+    let key = instruction | u64::from(process) << 48;
+    let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) else { return NOT_CODE };
+    let generation = generation();
+    // SAFETY: a live map value. Another CPU may write it meanwhile: key, value, key again.
+    let (first, value, second) = unsafe {
+        (
+            ptr::read_volatile(&raw const (*entry).key),
+            ptr::read_volatile(&raw const (*entry).value),
+            ptr::read_volatile(&raw const (*entry).key),
+        )
+    };
+    if first == key && second == key && value >> cached::GENERATION_SHIFT == generation & 0xffff_ffff {
+        return value & 0xffff_ffff;
+    }
+    learn(frame, instruction, process, site.0)
+}
+
+/// Fibonacci hashing; instructions are 2-byte aligned.
+#[inline(always)]
+fn cache_index(key: u64) -> u32 {
+    const BITS: u32 = INSTRUCTION_CACHE.trailing_zeros();
+    ((key >> 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
+}
+
+/// Looks an instruction up in the interpreter's memory and caches it.
+#[inline(never)]
+fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
+    let site = Site(site);
+    let generation = generation();
+    let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return NOT_CODE };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let code = match (read_user::<[u8; 2]>(instruction), code_of(layout, frame)) {
+        (Some([opcode, _]), Some(code)) if site.accepts(opcode) => code,
+        _ => return mismatch(process),
+    };
+    let Some([_, argument]) = read_user::<[u8; 2]>(instruction) else { return mismatch(process) };
+    let found = of_code(process, site.image(), code, now());
+    if found == NOT_CODE {
+        return mismatch(process);
+    }
+    if found == NO_ROOM {
+        return NO_ROOM;
+    }
+    let mut answer = found & (cached::FUNCTION_LIMIT - 1 | cached::UNWANTED);
+    let location = argument & layout.resume_mask;
+    if location != 0 {
+        answer |= cached::RESUMED;
+        if location == layout.resume_ignored {
+            answer |= cached::IGNORED;
+        }
+    }
+    remember(instruction | u64::from(process) << 48, answer | generation << cached::GENERATION_SHIFT);
+    answer
+}
+
+#[inline(always)]
+fn remember(key: u64, value: u64) {
+    if let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) {
+        let entry: *mut CachedInstruction = entry;
+        // SAFETY: a live map value. A reader that sees half of this sees no valid key.
+        unsafe {
+            ptr::write_volatile(&raw mut (*entry).key, 0);
+            ptr::write_volatile(&raw mut (*entry).value, value);
+            ptr::write_volatile(&raw mut (*entry).key, key);
+        }
+    }
+}
+
+#[inline(always)]
+fn mismatch(process: u32) -> u64 {
+    with_process(process, |process| {
+        // SAFETY: a live map value, aligned to 8.
+        unsafe { atomic_add(&raw mut (*process).mismatches, 1) };
+    });
+    NOT_CODE
+}
+
+/// The code object that a frame executes, as the frame has it.
+#[inline(always)]
+pub(crate) fn code_of(layout: &Layout, frame: u64) -> Option<u64> {
+    let code = read_user::<u64>(frame + u64::from(layout.frame_code))?;
+    Some(code & !u64::from(layout.code_tag_mask))
+}
+
+/// The function of a code object: id and [`cached::UNWANTED`], or [`NO_ROOM`], [`NOT_CODE`].
+#[inline(never)]
+pub(crate) fn of_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
+    let key = CodeKey { code, process, pad: 0 };
+    if let Some(known) = CODES.get_ptr(key) {
+        // SAFETY: a live map value.
+        let known = unsafe { *known };
+        return u64::from(known.id) | if known.unwanted != 0 { cached::UNWANTED } else { 0 };
+    }
+    introduce(process, image, code, time_ns)
+}
+
+/// Sends a new function's names and gives it an id.
+#[inline(never)]
+fn introduce(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
+    let (Some(layout), Some(entry)) = (LAYOUTS.get_ptr(image), PROCESSES.get_ptr(process)) else {
+        return NOT_CODE;
+    };
+    // SAFETY: live map values.
+    let (layout, code_type) = unsafe { (&*layout, (*entry).code_type) };
+    let Some(object_type) = read_user::<u64>(code + u64::from(layout.object_type)) else { return NOT_CODE };
+    if code_type != 0 && object_type != code_type {
+        return NOT_CODE;
+    }
+    let id = (add_total(total::FUNCTIONS, 1) + 1) & (cached::FUNCTION_LIMIT - 1);
+    if !send_function(process, layout, code, id as u32, time_ns) {
+        count_loss(process);
+        return NO_ROOM;
+    }
+    let key = CodeKey { code, process, pad: 0 };
+    let _ = CODES.insert(key, Code { id: id as u32, unwanted: 0 }, 0);
+    id
+}
+
+#[inline(always)]
+fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64) -> bool {
+    let Some(mut entry) = RING.reserve::<FunctionRecord>(0) else { return false };
+    let record = entry.as_mut_ptr();
+    let field = |offset: u16| code + u64::from(offset);
+    // SAFETY: the reserved entry is as large as the record; all fields that the loader reads are written.
+    unsafe {
+        (*record).code = code;
+        (*record).process = process;
+        (*record).first_line = read_user::<u32>(field(layout.code_first_line)).unwrap_or(0);
+        (*record).code_flags = read_user::<u32>(field(layout.code_flags)).unwrap_or(0);
+        (*record).pad = [0; 6];
+        let name = read_user::<u64>(field(layout.code_name)).unwrap_or(0);
+        let name = text::read_beginning(layout, name, &raw mut (*record).name);
+        let file = read_user::<u64>(field(layout.code_file)).unwrap_or(0);
+        let file = text::read_end(layout, file, &raw mut (*record).file);
+        (*record).name_bytes = name.bytes;
+        (*record).name_width = name.width;
+        (*record).file_bytes = file.bytes;
+        (*record).file_width = file.width;
+        let mut flags = 0;
+        if name.cut {
+            flags |= flag::NAME_CUT;
+        }
+        if file.cut {
+            flags |= flag::FILE_CUT;
+        }
+        (*record).header = Header { time_ns, value: id, thread: 0, kind: kind::FUNCTION, flags };
+    }
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    true
+}
+
+/// Forgets a code object that is being freed; cached answers become invalid if it was known.
+#[inline(always)]
+pub(crate) fn forget(process: u32, code: u64) {
+    if CODES.remove(CodeKey { code, process, pad: 0 }).is_ok()
+        && let Some(generation) = TOTALS.get_ptr_mut(total::KERNEL_GENERATION)
+    {
+        // SAFETY: a live map value, aligned to 8.
+        unsafe { atomic_add(generation, 1) };
+    }
+}

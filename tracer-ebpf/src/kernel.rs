@@ -1,0 +1,45 @@
+//! Reading memory of the traced process and of the kernel.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::{
+    bpf_get_current_task,
+    generated::{bpf_probe_read_kernel, bpf_probe_read_user},
+};
+
+/// Reads a value of the current process. `None`: not mapped, or not in memory right now.
+#[inline(always)]
+pub(crate) fn read_user<T: Copy>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the source and writes at most the size of `value`.
+    unsafe {
+        let failed = bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        if failed == 0 { Some(value.assume_init()) } else { None }
+    }
+}
+
+/// Reads kernel memory. `None`: not mapped.
+#[inline(always)]
+pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the source and writes at most the size of `value`.
+    unsafe {
+        let failed = bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        if failed == 0 { Some(value.assume_init()) } else { None }
+    }
+}
+
+/// The number of a kernel pointer. The verifier allows no arithmetic on map pointers; read back from the stack
+/// the same bits are a number.
+#[inline(always)]
+pub(crate) fn address_of<T>(pointer: *const T) -> Option<u64> {
+    let slot = pointer;
+    read_kernel::<u64>((&raw const slot) as u64)
+}
+
+/// Address of the current task's `task_struct`.
+#[inline(always)]
+pub(crate) fn current_task() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_get_current_task() }
+}

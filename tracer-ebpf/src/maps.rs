@@ -1,0 +1,164 @@
+//! Every map, and the constants that the loader sets before loading.
+
+use core::ptr;
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
+};
+use tracer_common::{
+    layout::Layout,
+    limits::{CODE_OBJECTS, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES, THREADS as MAX_THREADS},
+    state::{CachedInstruction, Code, CodeKey, KernelOffsets, Process, RssLocal, Thread, total},
+};
+
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// Records to the loader.
+#[map]
+pub(crate) static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// Thread slots. The loader maps this memory to read counters without a system call each.
+#[map]
+pub(crate) static THREADS: Array<Thread> = Array::with_max_entries(MAX_THREADS, BPF_F_MMAPABLE);
+
+/// Slot of the thread that runs on this CPU: 0 not known yet, `thread::UNTRACED` not traced.
+#[map]
+pub(crate) static CURRENT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+
+/// Thread id to slot.
+#[map]
+pub(crate) static TASKS: HashMap<u32, u32> = HashMap::with_max_entries(MAX_THREADS, 0);
+
+/// Slots to hand out.
+#[map]
+pub(crate) static FREE_THREADS: Queue<u32> = Queue::with_max_entries(MAX_THREADS, 0);
+
+/// Traced processes.
+#[map]
+pub(crate) static PROCESSES: Array<Process> = Array::with_max_entries(MAX_PROCESSES, 0);
+
+/// Process id to index.
+#[map]
+pub(crate) static PROCESS_OF: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+
+/// Process indices to hand out (`--all`).
+#[map]
+pub(crate) static FREE_PROCESSES: Queue<u32> = Queue::with_max_entries(MAX_PROCESSES, 0);
+
+/// Address of an `mm_struct` to the index of its process.
+#[map]
+pub(crate) static MMS: HashMap<u64, u32> = HashMap::with_max_entries(MAX_PROCESSES, 0);
+
+/// This CPU's part of each process's resident memory counters when last looked at: index * 4 + member.
+#[map]
+pub(crate) static RSS_LOCALS: PerCpuArray<RssLocal> = PerCpuArray::with_max_entries(MAX_PROCESSES * 4, 0);
+
+/// Object layouts by image.
+#[map]
+pub(crate) static LAYOUTS: Array<Layout> = Array::with_max_entries(IMAGES, 0);
+
+/// Code objects seen.
+#[map]
+pub(crate) static CODES: LruHashMap<CodeKey, Code> = LruHashMap::with_max_entries(CODE_OBJECTS, 0);
+
+/// Cache from RESUME instructions to functions.
+#[map]
+pub(crate) static INSTRUCTIONS: Array<CachedInstruction> = Array::with_max_entries(INSTRUCTION_CACHE, 0);
+
+/// Single numbers, see [`total`].
+#[map]
+pub(crate) static TOTALS: Array<u64> = Array::with_max_entries(total::COUNT, 0);
+
+#[unsafe(no_mangle)]
+static KERNEL: KernelOffsets = KernelOffsets {
+    task_pid: 0,
+    task_mm: 0,
+    mm_users: 0,
+    mm_rss_stat: 0,
+    counter_size: 0,
+    counter_count: 0,
+    counter_locals: 0,
+    array_pptrs: 0,
+    task_tgid: 0,
+    task_signal: 0,
+    signal_live: 0,
+    cpus: 0,
+};
+
+#[unsafe(no_mangle)]
+static FILTERING: u32 = 0;
+
+#[unsafe(no_mangle)]
+static ALL: u32 = 0;
+
+/// Reads one of the kernel's offsets; the verifier sees a constant.
+macro_rules! kernel_offset {
+    ($field:ident) => {
+        $crate::maps::kernel_offset_at(core::mem::offset_of!(tracer_common::state::KernelOffsets, $field))
+    };
+}
+pub(crate) use kernel_offset;
+
+/// See [`kernel_offset`].
+#[inline(always)]
+pub(crate) fn kernel_offset_at(field: usize) -> u64 {
+    // SAFETY: a u32 field of a static of this program; volatile because the loader changes it before loading.
+    let offset = unsafe { ptr::read_volatile((&raw const KERNEL).byte_add(field).cast::<u32>()) };
+    u64::from(offset)
+}
+
+/// Are there function globs?
+#[inline(always)]
+pub(crate) fn filtering() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const FILTERING) != 0 }
+}
+
+/// Is every process of a hooked image traced?
+#[inline(always)]
+pub(crate) fn all() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const ALL) != 0 }
+}
+
+/// Adds to one of the single numbers and returns its value before.
+#[inline(always)]
+pub(crate) fn add_total(index: u32, amount: u64) -> u64 {
+    match TOTALS.get_ptr_mut(index) {
+        // SAFETY: a live map value of 8 bytes, aligned to 8.
+        Some(value) => unsafe { atomic_add(value, amount) },
+        None => 0,
+    }
+}
+
+/// Adds atomically and returns the value before.
+///
+/// # Safety
+/// `value` points into a map value and is aligned to 8.
+#[inline(always)]
+pub(crate) unsafe fn atomic_add(value: *mut u64, amount: u64) -> u64 {
+    let mut before = amount;
+    // The BPF targets have no read-modify-write in `core::sync::atomic`.
+    // SAFETY: by the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "{before} = atomic_fetch_add((u64 *)({value} + 0), {before})",
+            before = inout(reg) before,
+            value = in(reg) value,
+            options(nostack)
+        );
+    }
+    before
+}
+
+/// Generation of the instruction cache.
+#[inline(always)]
+pub(crate) fn generation() -> u64 {
+    let read = |index| match TOTALS.get_ptr(index) {
+        // SAFETY: a live map value; changed by others at any time.
+        Some(value) => unsafe { ptr::read_volatile(value) },
+        None => 0,
+    };
+    read(total::KERNEL_GENERATION) + read(total::LOADER_GENERATION)
+}

@@ -1,0 +1,6 @@
+//! What the programs do, one file per family.
+
+pub(crate) mod frame;
+pub(crate) mod memory;
+pub(crate) mod process;
+pub(crate) mod sched;

@@ -1,0 +1,148 @@
+//! Hits in the interpreter: frames that start, end, yield or raise, and code objects that are freed.
+
+use core::ptr;
+
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie, EbpfContext as _, programs::ProbeContext};
+use tracer_common::{
+    record::{flag, kind},
+    site::Site,
+    state::{CodeKey, Process, Thread, cached},
+};
+
+use crate::{
+    function,
+    kernel::read_user,
+    maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering},
+    registers,
+    ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
+    thread::{self, now},
+};
+
+#[inline(always)]
+fn site(ctx: &ProbeContext) -> Site {
+    // SAFETY: the context is this program's own.
+    Site(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) })
+}
+
+/// Now, such that the thread's off-CPU time is as of the same moment: a switch between the two is seen and retried.
+#[inline(always)]
+fn consistent_now(thread: &Thread) -> u64 {
+    let off_cpu = || {
+        // SAFETY: a field of a live map value, which `sched_switch` may change.
+        unsafe { ptr::read_volatile(&raw const thread.off_cpu_ns) }
+    };
+    let before = off_cpu();
+    let time_ns = now();
+    if off_cpu() == before { time_ns } else { now() }
+}
+
+/// A frame begins or is resumed.
+#[inline(always)]
+pub(crate) fn start(ctx: &ProbeContext) {
+    let site = site(ctx);
+    let Some((slot, thread)) = thread::current(site.image()) else { return };
+    thread.hits += 1;
+    let frame = registers::read(ctx, site.frame_register());
+    if thread.last_start == frame {
+        // A RESUME that re-dispatched itself (monitoring switched on, a failed RESUME_CHECK) is reported twice.
+        with_process(thread.process, |process: *mut Process| {
+            // SAFETY: a live map value, aligned to 8.
+            unsafe { atomic_add(&raw mut (*process).duplicates, 1) };
+        });
+        return;
+    }
+    let answer = function::starting(ctx, site, frame, thread.process);
+    if answer == function::NOT_CODE || answer & cached::IGNORED != 0 {
+        return;
+    }
+    thread.last_start = frame;
+    if answer == function::NO_ROOM {
+        lose(thread);
+        return;
+    }
+    if function::is_unwanted(answer) {
+        return;
+    }
+    let flags = if answer & cached::RESUMED != 0 { flag::RESUMED } else { 0 };
+    let time_ns = consistent_now(thread);
+    let event = FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame };
+    send_frame(slot, thread, event, ChainFrom::Caller(frame));
+}
+
+/// A frame ends.
+#[inline(always)]
+pub(crate) fn end(ctx: &ProbeContext) {
+    leave(ctx, kind::END);
+}
+
+/// A frame is suspended.
+#[inline(always)]
+pub(crate) fn suspend(ctx: &ProbeContext) {
+    leave(ctx, kind::YIELD);
+}
+
+#[inline(always)]
+fn leave(ctx: &ProbeContext, kind: u8) {
+    let site = site(ctx);
+    let Some((slot, thread)) = thread::current(site.image()) else { return };
+    thread.hits += 1;
+    thread.last_start = 0;
+    let frame = registers::read(ctx, site.frame_register());
+    if filtering() && frame_is_unwanted(site.image(), thread.process, frame) {
+        return;
+    }
+    let time_ns = consistent_now(thread);
+    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame };
+    send_frame(slot, thread, event, ChainFrom::Frame(frame));
+}
+
+/// With function globs: is this the frame of a function that none matches?
+#[inline(always)]
+fn frame_is_unwanted(image: u32, process: u32, frame: u64) -> bool {
+    let Some(layout) = LAYOUTS.get_ptr(image) else { return false };
+    // SAFETY: a live map value.
+    let Some(code) = function::code_of(unsafe { &*layout }, frame) else { return false };
+    let Some(known) = CODES.get_ptr(CodeKey { code, process, pad: 0 }) else { return false };
+    // SAFETY: a live map value.
+    unsafe { (*known).unwanted != 0 }
+}
+
+/// An exception reached a frame; the register holds its `PyFrameObject`.
+#[inline(always)]
+pub(crate) fn raise(ctx: &ProbeContext) {
+    let site = site(ctx);
+    let Some((slot, thread)) = thread::current(site.image()) else { return };
+    thread.hits += 1;
+    thread.last_start = 0;
+    let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let object = registers::read(ctx, site.frame_register());
+    let Some(frame) = read_user::<u64>(object + u64::from(layout.frame_object_frame)) else { return };
+    let Some(code) = function::code_of(layout, frame) else { return };
+    let time_ns = consistent_now(thread);
+    let answer = function::of_code(thread.process, site.image(), code, time_ns);
+    if answer == function::NO_ROOM {
+        lose(thread);
+        return;
+    }
+    if answer == function::NOT_CODE || function::is_unwanted(answer) {
+        return;
+    }
+    let event = FrameEvent { time_ns, kind: kind::RAISE, flags: 0, function: function::id(answer), frame };
+    send_frame(slot, thread, event, ChainFrom::Frame(frame));
+}
+
+/// A code object is freed: its address may soon be another function's.
+#[inline(always)]
+pub(crate) fn code_freed(ctx: &ProbeContext) {
+    let site = site(ctx);
+    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let Some(process) = PROCESS_OF.get_ptr(pid) else { return };
+    // SAFETY: a live map value.
+    let process = unsafe { *process };
+    if let Some((_, thread)) = thread::current(site.image()) {
+        thread.hits += 1;
+    }
+    function::forget(process, registers::read(ctx, site.frame_register()));
+}

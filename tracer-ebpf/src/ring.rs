@@ -1,0 +1,140 @@
+//! Sending records. None wakes the loader up: it polls (a wakeup costs the traced thread 5 us).
+
+use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use tracer_common::{
+    record::{CountersRecord, FrameRecord, Header, LossRecord, TaskRecord, kind},
+    state::{Process, Thread, thread_state, total},
+};
+
+use crate::{
+    chain,
+    maps::{PROCESSES, RING, add_total, atomic_add},
+};
+
+/// Sends a record of fixed size. False: no room.
+#[inline(always)]
+pub(crate) fn send<T: Copy + 'static>(record: T) -> bool {
+    match RING.reserve::<T>(0) {
+        Some(mut entry) => {
+            entry.write(record);
+            entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+            true
+        }
+        None => false,
+    }
+}
+
+/// Sends a record about a process or thread.
+#[inline(always)]
+pub(crate) fn send_task(time_ns: u64, kind: u8, thread: u32, process: u32, pid: u32, other: u32) -> bool {
+    let header = Header { time_ns, value: process, thread: thread as u16, kind, flags: 0 };
+    let sent = send(TaskRecord { header, pid, other });
+    if !sent {
+        add_total(total::LOST_TASKS, 1);
+    }
+    sent
+}
+
+/// Where a thread's frame chain begins, should it have to be sent.
+#[derive(Clone, Copy)]
+pub(crate) enum ChainFrom {
+    /// At this frame: it is on the stack.
+    Frame(u64),
+    /// At the caller of this frame: it is about to be pushed.
+    Caller(u64),
+}
+
+/// A frame event about to be sent.
+#[derive(Clone, Copy)]
+pub(crate) struct FrameEvent {
+    pub(crate) time_ns: u64,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) function: u32,
+    pub(crate) frame: u64,
+}
+
+/// Sends a frame event, before it whatever the loader must know first: the thread, losses and the stack they
+/// make uncertain, counters that have moved.
+#[inline(always)]
+pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from: ChainFrom) {
+    let ready = thread_state::ANNOUNCED | thread_state::SYNCED;
+    if thread.state & ready != ready {
+        let (start, skip) = match from {
+            ChainFrom::Frame(frame) => (frame, 0),
+            ChainFrom::Caller(frame) => (frame, 1),
+        };
+        if chain::synchronise(slot, event.time_ns, start, skip) == 0 {
+            lose(thread);
+            return;
+        }
+    }
+    if (thread.off_cpu_ns != thread.sent_off_cpu_ns || thread.faults != thread.sent_faults)
+        && !send_counters(slot, thread, event.time_ns)
+    {
+        lose(thread);
+        return;
+    }
+    let header = Header {
+        time_ns: event.time_ns,
+        value: event.function,
+        thread: slot as u16,
+        kind: event.kind,
+        flags: event.flags,
+    };
+    if !send(FrameRecord { header, frame: event.frame }) {
+        lose(thread);
+    }
+}
+
+/// Sends a thread's running totals.
+#[inline(always)]
+pub(crate) fn send_counters(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
+    let (off_cpu_ns, faults) = (thread.off_cpu_ns, thread.faults);
+    let header = Header { time_ns, value: 0, thread: slot as u16, kind: kind::COUNTERS, flags: 0 };
+    let sent = send(CountersRecord { header, off_cpu_ns, faults });
+    if sent {
+        thread.sent_off_cpu_ns = off_cpu_ns;
+        thread.sent_faults = faults;
+    }
+    sent
+}
+
+/// Tells the loader of losses of this thread, if there are any.
+#[inline(always)]
+pub(crate) fn send_loss(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
+    if thread.lost == 0 {
+        return true;
+    }
+    let header = Header { time_ns, value: 0, thread: slot as u16, kind: kind::LOSS, flags: 0 };
+    let sent = send(LossRecord { header, lost: thread.lost });
+    if sent {
+        thread.lost = 0;
+    }
+    sent
+}
+
+/// A record of this thread found no room: count it, and have the stack sent before the next one.
+#[inline(always)]
+pub(crate) fn lose(thread: &mut Thread) {
+    thread.lost += 1;
+    thread.state &= !thread_state::SYNCED;
+    count_loss(thread.process);
+}
+
+/// Counts a lost record of a process.
+#[inline(always)]
+pub(crate) fn count_loss(process: u32) {
+    with_process(process, |process| {
+        // SAFETY: a live map value, aligned to 8.
+        unsafe { atomic_add(&raw mut (*process).lost, 1) };
+    });
+}
+
+/// Runs `change` on a process's entry, if the index is one.
+#[inline(always)]
+pub(crate) fn with_process(process: u32, change: impl FnOnce(*mut Process)) {
+    if let Some(process) = PROCESSES.get_ptr_mut(process) {
+        change(process);
+    }
+}

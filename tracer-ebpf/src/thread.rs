@@ -1,0 +1,154 @@
+//! From a hit to the slot of the thread that runs: kept per CPU by `sched_switch`, made on first sight.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
+use tracer_common::{
+    record::kind,
+    state::{Process, Thread, total},
+};
+
+use crate::{
+    kernel::current_task,
+    maps::{CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, all, atomic_add},
+    mm, ring,
+};
+
+/// In [`CURRENT`]: a thread that has no slot.
+pub(crate) const UNTRACED: u32 = u32::MAX;
+
+/// Monotonic time in nanoseconds.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Slot of the running thread as `sched_switch` noted it; `None`: unknown or not traced.
+#[inline(always)]
+pub(crate) fn noted() -> Option<u32> {
+    // SAFETY: a live map value of this CPU.
+    let slot = unsafe { *CURRENT.get_ptr(0)? };
+    if slot == 0 || slot == UNTRACED { None } else { Some(slot) }
+}
+
+/// Notes which thread runs on this CPU.
+#[inline(always)]
+pub(crate) fn note(slot: u32) {
+    if let Some(current) = CURRENT.get_ptr_mut(0) {
+        // SAFETY: a live map value of this CPU.
+        unsafe { *current = slot };
+    }
+}
+
+/// Slot and state of the running thread; made on first sight. `None`: not traced.
+#[inline(always)]
+pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
+    let slot = match noted() {
+        Some(slot) => slot,
+        None => {
+            let slot = enter(image);
+            if slot == 0 {
+                return None;
+            }
+            slot
+        }
+    };
+    let thread = THREADS.get_ptr_mut(slot)?;
+    // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
+    Some((slot, unsafe { &mut *thread }))
+}
+
+/// Finds or makes the slot of the running thread; 0 if it is not traced. `image`: of the probe that was hit, by
+/// which `--all` takes up a process it has not seen.
+#[inline(never)]
+pub(crate) fn enter(image: u32) -> u32 {
+    let pid_tgid = bpf_get_current_pid_tgid();
+    let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    if let Some(slot) = TASKS.get_ptr(tid) {
+        // SAFETY: a live map value.
+        let slot = unsafe { *slot };
+        note(slot);
+        if let Some(process) = process_of(slot) {
+            learn_memory(process);
+        }
+        return slot;
+    }
+    let process = match PROCESS_OF.get_ptr(pid) {
+        // SAFETY: a live map value.
+        Some(process) => unsafe { *process },
+        None if all() && is_ready(image) => take_up(pid, image),
+        None => 0,
+    };
+    let slot = if process == 0 { 0 } else { make(process, tid) };
+    if slot == 0 {
+        add_total(total::STRAY_HITS, 1);
+    }
+    slot
+}
+
+/// Are all sites of an image in place?
+#[inline(always)]
+fn is_ready(image: u32) -> bool {
+    // SAFETY: a live map value.
+    LAYOUTS.get_ptr(image).is_some_and(|layout| unsafe { (*layout).ready != 0 })
+}
+
+/// Gives a process of a hooked image an index (`--all`).
+#[inline(always)]
+fn take_up(pid: u32, image: u32) -> u32 {
+    let Ok(Some(process)) = FREE_PROCESSES.pop() else { return 0 };
+    let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
+    // SAFETY: a live map value that nobody else uses yet: its index was free.
+    unsafe {
+        core::ptr::write_bytes(entry, 0, 1);
+        (*entry).pid = pid;
+        (*entry).image = image;
+    }
+    let _ = PROCESS_OF.insert(pid, process, 0);
+    ring::send_task(now(), kind::PROCESS, 0, process, pid, image);
+    process
+}
+
+/// Makes a slot for the running thread.
+#[inline(always)]
+fn make(process: u32, tid: u32) -> u32 {
+    let slot = match FREE_THREADS.pop() {
+        Ok(Some(slot)) => slot,
+        _ => {
+            ring::with_process(process, |process: *mut Process| {
+                // SAFETY: a live map value, aligned to 8.
+                unsafe { atomic_add(&raw mut (*process).no_slot, 1) };
+            });
+            return 0;
+        }
+    };
+    let Some(entry) = THREADS.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: a live map value that nobody else uses yet: the slot was free.
+    unsafe {
+        core::ptr::write_bytes(entry, 0, 1);
+        (*entry).process = process;
+        (*entry).tid = tid;
+    }
+    // First the map, then this CPU's note: a switch in between leaves the note right.
+    if TASKS.insert(tid, slot, 0).is_err() {
+        let _ = FREE_THREADS.push(slot, 0);
+        return 0;
+    }
+    note(slot);
+    learn_memory(process);
+    slot
+}
+
+/// Process of a slot.
+#[inline(always)]
+pub(crate) fn process_of(slot: u32) -> Option<u32> {
+    // SAFETY: a live map value.
+    THREADS.get_ptr(slot).map(|thread| unsafe { (*thread).process })
+}
+
+/// Begins to follow the memory of the running thread's process, unless that is done already.
+#[inline(always)]
+pub(crate) fn learn_memory(process: u32) {
+    if mm::is_unknown(process) {
+        mm::learn(process, current_task());
+    }
+}
