@@ -42,12 +42,14 @@ fn change(mm: u64, member: u32, process: u32) -> u32 {
     if member >= MEMBERS || mm::is_dying(mm) {
         return 0;
     }
+    // For the verifier: it does not remember the check above once the value has been spilled.
+    let index = core::hint::black_box(member as usize) & 3;
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
     let Some(counter) = mm::counter(mm, member) else { return 0 };
     let Some(own) = counter.own() else { return 0 };
     let Some(seen) = RSS_LOCALS.get_ptr_mut(process * MEMBERS + member) else { return 0 };
     // SAFETY: a live map value of this CPU; `member` is below 4.
-    let (last, shared) = unsafe { (*seen, (*entry).rss_count[member as usize & 3]) };
+    let (last, shared) = unsafe { (*seen, (*entry).rss_count[index]) };
     if last.mm != mm {
         // A CPU that came up after counting began: this is its baseline.
         // SAFETY: as above.
@@ -64,7 +66,7 @@ fn change(mm: u64, member: u32, process: u32) -> u32 {
     // SAFETY: as above.
     unsafe {
         if folded {
-            (*entry).rss_count[member as usize & 3] = counter.count;
+            (*entry).rss_count[index] = counter.count;
         }
         *seen = RssLocal { mm, pages: own };
     }

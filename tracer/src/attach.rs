@@ -1,0 +1,464 @@
+//! Loads the kernel programs, puts them where a plan says, and tells them which processes to follow.
+//!
+//! All probes of an image are in place before a process of it is made known to the kernel side, so that no thread is
+//! followed with half of its probes.
+
+pub mod calibrate;
+mod offsets;
+pub mod threads;
+pub mod uprobe;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues, Queue, RingBuf},
+    programs::{BtfTracePoint, ProgramError, UProbe},
+};
+use thiserror::Error;
+use tracer_common::{
+    layout::Layout,
+    limits::{IMAGES, PROCESSES, THREADS},
+    site::Site,
+    state::{Code, CodeKey, KernelOffsets, Process, Thread, thread_state, total},
+};
+
+use crate::{
+    btf::{Btf, BtfError},
+    event::{ProcessIndex, Slot},
+    python::plan::{Meaning, Plan, ProbeSite},
+};
+use threads::ThreadTable;
+use uprobe::{Target, Uprobe, UprobeSpec};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+const UPROBES: [&str; 6] = ["frame_start", "frame_end", "frame_yield", "frame_raise", "code_freed", "empty"];
+const TRACEPOINTS: [&str; 4] = ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
+const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
+
+/// Why probes can't be put in place.
+#[derive(Debug, Error)]
+pub enum AttachError {
+    /// No kernel object in this build.
+    #[error("this pytracer was built without its kernel programs (PYTRACER_SKIP_BPF): build it again without that")]
+    NoObject,
+    /// No BTF.
+    #[error("can't read the kernel's type information: {0}; the kernel must be built with CONFIG_DEBUG_INFO_BTF")]
+    Btf(#[from] BtfError),
+    /// Also no BTF, by aya's own reader.
+    #[error("can't read the kernel's type information: {0}; the kernel must be built with CONFIG_DEBUG_INFO_BTF")]
+    AyaBtf(#[from] aya::BtfError),
+    /// A kernel whose structures we don't know.
+    #[error("this kernel has no {0}: `pytracer doctor` lists what is needed")]
+    Structure(String),
+    /// Not allowed.
+    #[error("not allowed to load kernel programs ({0}): run pytracer as root, or give it CAP_BPF and CAP_PERFMON (setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep FILE)")]
+    Privilege(String),
+    /// The kernel refused the object.
+    #[error("the kernel refused the programs: {0}; `pytracer doctor` lists what is needed")]
+    Load(#[from] aya::EbpfError),
+    /// The kernel refused a program.
+    #[error("the kernel refused the program {name}: {source}; `pytracer doctor` lists what is needed")]
+    Program {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: ProgramError,
+    },
+    /// A map operation failed.
+    #[error("kernel map: {0}")]
+    Map(#[from] MapError),
+    /// Mapping the thread slots failed.
+    #[error("can't map the thread slots: {0}")]
+    Threads(io::Error),
+    /// A probe could not be placed.
+    #[error("can't hook {what} in {path} at {address:#x}: {source}{hint}")]
+    Site {
+        /// The site's name.
+        what: String,
+        /// Interpreter file.
+        path: PathBuf,
+        /// Virtual address.
+        address: u64,
+        /// The kernel's answer.
+        source: io::Error,
+        /// What may help.
+        hint: &'static str,
+    },
+    /// A table of the kernel side is full.
+    #[error("more than {0} at once are not supported")]
+    Full(&'static str),
+}
+
+/// What to load.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Size of the ring buffer in bytes, a power of two of at least a page.
+    pub ring_bytes: u32,
+    /// Trace every process of a hooked image.
+    pub all: bool,
+    /// Function globs are given: the kernel side checks each function.
+    pub filtering: bool,
+}
+
+/// Probes in place for one image and target. Dropping takes them away.
+#[derive(Debug)]
+pub struct Hooks {
+    /// Index of the image.
+    pub image: u32,
+    probes: Vec<Uprobe>,
+}
+
+impl Hooks {
+    /// Takes all probes away at once: one after the other each would wait for its own grace period in the kernel.
+    pub fn detach(self) {
+        std::thread::scope(|scope| {
+            for probe in self.probes {
+                scope.spawn(move || drop(probe));
+            }
+        });
+    }
+}
+
+/// The loaded kernel side.
+pub struct Kernel {
+    ebpf: Ebpf,
+    threads: ThreadTable,
+    processes: Array<MapData, Process>,
+    process_of: HashMap<MapData, u32, u32>,
+    tasks: HashMap<MapData, u32, u32>,
+    current: PerCpuArray<MapData, u32>,
+    free_threads: Queue<MapData, u32>,
+    free_processes: Queue<MapData, u32>,
+    layouts: Array<MapData, Layout>,
+    codes: HashMap<MapData, CodeKey, Code>,
+    totals: Array<MapData, u64>,
+    offsets: KernelOffsets,
+    images: u32,
+}
+
+impl Kernel {
+    /// Loads all programs and starts those on tracepoints.
+    ///
+    /// # Errors
+    /// See [`AttachError`].
+    pub fn load(options: LoadOptions) -> Result<(Self, RingBuf<MapData>), AttachError> {
+        if OBJECT.is_empty() {
+            return Err(AttachError::NoObject);
+        }
+        let btf = Btf::of_kernel()?;
+        let offsets = offsets::of_kernel(&btf).map_err(AttachError::Structure)?;
+        let aya_btf = aya::Btf::from_sys_fs()?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&aya_btf))
+            .verifier_log_level(VerifierLogLevel::DEBUG)
+            .override_global("KERNEL", &offsets, true)
+            .override_global("ALL", &u32::from(options.all), true)
+            .override_global("FILTERING", &u32::from(options.filtering), true)
+            .map_max_entries("RING", options.ring_bytes)
+            .load(OBJECT)
+            .map_err(refused)?;
+        for name in UPROBES {
+            uprobe(&mut ebpf, name).load().map_err(|source| program_error(name, source))?;
+        }
+        let ring = RingBuf::try_from(take(&mut ebpf, "RING"))?;
+        let threads = take(&mut ebpf, "THREADS");
+        let mut kernel = Self {
+            threads: ThreadTable::map(map_data(&threads)?.fd().as_fd()).map_err(AttachError::Threads)?,
+            processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
+            process_of: HashMap::try_from(take(&mut ebpf, "PROCESS_OF"))?,
+            tasks: HashMap::try_from(take(&mut ebpf, "TASKS"))?,
+            current: PerCpuArray::try_from(take(&mut ebpf, "CURRENT"))?,
+            free_threads: Queue::try_from(take(&mut ebpf, "FREE_THREADS"))?,
+            free_processes: Queue::try_from(take(&mut ebpf, "FREE_PROCESSES"))?,
+            layouts: Array::try_from(take(&mut ebpf, "LAYOUTS"))?,
+            codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
+            totals: Array::try_from(take(&mut ebpf, "TOTALS"))?,
+            ebpf,
+            offsets,
+            images: 0,
+        };
+        for slot in 1..THREADS {
+            kernel.free_threads.push(slot, 0)?;
+        }
+        for process in 1..PROCESSES {
+            kernel.free_processes.push(process, 0)?;
+        }
+        kernel.start_tracepoints(&aya_btf)?;
+        Ok((kernel, ring))
+    }
+
+    fn start_tracepoints(&mut self, btf: &aya::Btf) -> Result<(), AttachError> {
+        let memory: &[&'static str] = if self.follows_memory() { &MEMORY_TRACEPOINTS } else { &[] };
+        for &name in TRACEPOINTS.iter().chain(memory) {
+            let program: &mut BtfTracePoint = self
+                .ebpf
+                .program_mut(name)
+                .ok_or(ProgramError::NotLoaded)
+                .and_then(|program| program.try_into())
+                .map_err(|source| program_error(name, source))?;
+            program.load(name, btf).map_err(|source| program_error(name, source))?;
+            program.attach().map_err(|source| program_error(name, source))?;
+        }
+        Ok(())
+    }
+
+    /// Does this kernel let us follow resident memory?
+    pub fn follows_memory(&self) -> bool {
+        self.offsets.mm_rss_stat != 0
+    }
+
+    /// Hooks every site of a plan.
+    ///
+    /// # Errors
+    /// [`AttachError::Site`] for the first one that can't be hooked; those hooked before are taken away.
+    pub fn hook(&mut self, path: &Path, plan: &Plan, target: Target) -> Result<Hooks, AttachError> {
+        let image = self.images;
+        if image >= IMAGES {
+            return Err(AttachError::Full("256 interpreter files"));
+        }
+        self.images += 1;
+        self.layouts.set(image, plan.layout, 0)?;
+        let mut probes = Vec::with_capacity(plan.sites.len());
+        for site in &plan.sites {
+            let probe = self.hook_site(path, site, image as u8, target).map_err(|source| {
+                let hint = site_hint(&source);
+                AttachError::Site { what: site.what.clone(), path: path.into(), address: site.address, source, hint }
+            })?;
+            probes.push(probe);
+        }
+        let ready = Layout { ready: 1, ..plan.layout };
+        self.layouts.set(image, ready, 0)?;
+        Ok(Hooks { image, probes })
+    }
+
+    fn hook_site(&mut self, path: &Path, site: &ProbeSite, image: u8, target: Target) -> io::Result<Uprobe> {
+        let program = uprobe(&mut self.ebpf, program_of(site.meaning));
+        let program = program.fd().map_err(io::Error::other)?;
+        let cookie = Site::new(image, site.frame, site.instruction, site.opcodes).0;
+        Uprobe::attach(
+            program.as_fd(),
+            UprobeSpec { path, offset: site.file_offset, semaphore: site.semaphore_offset, target, cookie },
+        )
+    }
+
+    /// Puts the empty program on a site: what the trap alone costs.
+    ///
+    /// # Errors
+    /// As [`Uprobe::attach`].
+    pub fn hook_empty(&mut self, path: &Path, site: &ProbeSite, target: Target) -> io::Result<Uprobe> {
+        let program = uprobe(&mut self.ebpf, "empty").fd().map_err(io::Error::other)?;
+        let spec =
+            UprobeSpec { path, offset: site.file_offset, semaphore: site.semaphore_offset, target, cookie: 0 };
+        Uprobe::attach(program.as_fd(), spec)
+    }
+
+    /// Makes a process known, whose image is hooked: from here on its events are sent.
+    ///
+    /// # Errors
+    /// If the table is full or a map operation fails.
+    pub fn add_process(&mut self, pid: u32, image: u32, code_type: u64) -> Result<ProcessIndex, AttachError> {
+        let index = self.free_processes.pop(0).map_err(|_| AttachError::Full("1023 processes"))?;
+        self.processes.set(index, Process { pid, image, code_type, ..Process::default() }, 0)?;
+        self.process_of.insert(pid, index, 0)?;
+        Ok(index)
+    }
+
+    /// Gives the threads that a process has already their slots, so that their off-CPU time is known from now on.
+    /// Returns slot and thread id of each.
+    ///
+    /// # Errors
+    /// If a map operation fails. Threads for which no slot is left are passed over; the kernel side counts them.
+    pub fn seed_threads(&mut self, pid: u32, process: ProcessIndex) -> Result<Vec<(Slot, u32)>, AttachError> {
+        let mut seeded = Vec::new();
+        for tid in tids(pid) {
+            let Ok(slot) = self.free_threads.pop(0) else { break };
+            let thread =
+                Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
+            self.threads.seed(slot as Slot, thread);
+            // The kernel side may have made a slot for this thread a moment ago: then that one counts.
+            const NO_EXIST: u64 = 1;
+            if self.tasks.insert(tid, slot, NO_EXIST).is_err() {
+                self.free_threads.push(slot, 0)?;
+                continue;
+            }
+            seeded.push((slot as Slot, tid));
+        }
+        self.forget_current()?;
+        for &(slot, tid) in &seeded {
+            if is_sleeping(pid, tid) {
+                self.threads.set_switched_out(slot, monotonic_ns());
+            }
+        }
+        Ok(seeded)
+    }
+
+    /// Has every CPU look up anew which thread runs on it.
+    fn forget_current(&mut self) -> Result<(), AttachError> {
+        let unknown = vec![0u32; self.offsets.cpus as usize];
+        self.current.set(0, PerCpuValues::try_from(unknown).map_err(MapError::from)?, 0)?;
+        Ok(())
+    }
+
+    /// Forgets a process that has ended. The index may be used again.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn remove_process(&mut self, pid: u32, process: ProcessIndex) -> Result<(), AttachError> {
+        if self.process_of.get(&pid, 0).is_ok_and(|index| index == process) {
+            self.process_of.remove(&pid)?;
+        }
+        self.free_processes.push(process, 0)?;
+        Ok(())
+    }
+
+    /// State of a process as the kernel side has it.
+    ///
+    /// # Errors
+    /// If the map can't be read.
+    pub fn process(&self, process: ProcessIndex) -> Result<Process, AttachError> {
+        Ok(self.processes.get(&process, 0)?)
+    }
+
+    /// Fills in what the kernel side could not know of a process that it took up itself, or that called exec.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn set_code_type(&mut self, process: ProcessIndex, code_type: u64) -> Result<(), AttachError> {
+        let mut entry = self.process(process)?;
+        entry.code_type = code_type;
+        self.processes.set(process, entry, 0)?;
+        Ok(())
+    }
+
+    /// A copy of a thread slot.
+    pub fn thread(&self, slot: Slot) -> Thread {
+        self.threads.get(slot)
+    }
+
+    /// Hands a slot out again.
+    ///
+    /// # Errors
+    /// If the map operation fails.
+    pub fn free_thread(&mut self, slot: Slot) -> Result<(), AttachError> {
+        Ok(self.free_threads.push(u32::from(slot), 0)?)
+    }
+
+    /// Has the kernel side drop the events of functions that no glob matches.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn refuse_functions(&mut self, functions: &[(ProcessIndex, u64, u32)]) -> Result<(), AttachError> {
+        const EXISTS: u64 = 2;
+        for &(process, code, id) in functions {
+            let key = CodeKey { code, process, pad: 0 };
+            // Only while the address is still this function's; if it was freed meanwhile there is nothing to refuse.
+            if self.codes.get(&key, 0).is_ok_and(|known| known.id == id) {
+                let _ = self.codes.insert(key, Code { id, unwanted: 1 }, EXISTS);
+            }
+        }
+        let generation = self.totals.get(&total::LOADER_GENERATION, 0)?;
+        self.totals.set(total::LOADER_GENERATION, generation + 1, 0)?;
+        Ok(())
+    }
+
+    /// One of the kernel side's single numbers ([`total`]).
+    ///
+    /// # Errors
+    /// If the map can't be read.
+    pub fn total(&self, index: u32) -> Result<u64, AttachError> {
+        Ok(self.totals.get(&index, 0)?)
+    }
+}
+
+fn program_of(meaning: Meaning) -> &'static str {
+    match meaning {
+        Meaning::Start => "frame_start",
+        Meaning::End => "frame_end",
+        Meaning::Yield => "frame_yield",
+        Meaning::Raise => "frame_raise",
+        Meaning::CodeFreed => "code_freed",
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the object is part of this binary: a missing program is a build error")]
+fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut UProbe {
+    ebpf.program_mut(name).and_then(|program| program.try_into().ok()).expect("a program of our own object")
+}
+
+#[expect(clippy::expect_used, reason = "the object is part of this binary: a missing map is a build error")]
+fn take(ebpf: &mut Ebpf, name: &str) -> aya::maps::Map {
+    ebpf.take_map(name).expect("a map of our own object")
+}
+
+fn map_data(map: &aya::maps::Map) -> Result<&MapData, MapError> {
+    match map {
+        aya::maps::Map::Array(data) => Ok(data),
+        _ => Err(MapError::InvalidMapType { map_type: 0 }),
+    }
+}
+
+fn refused(error: aya::EbpfError) -> AttachError {
+    if is_permission(&error) { AttachError::Privilege(innermost(&error)) } else { AttachError::Load(error) }
+}
+
+fn program_error(name: &'static str, source: ProgramError) -> AttachError {
+    if is_permission(&source) {
+        AttachError::Privilege(innermost(&source))
+    } else {
+        AttachError::Program { name, source }
+    }
+}
+
+/// `EPERM` is a missing privilege; `EACCES` is how the verifier refuses a program.
+fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.raw_os_error() == Some(libc::EPERM))
+}
+
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn site_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => "; run pytracer as root, or give it CAP_PERFMON",
+        Some(libc::ESRCH) => "; the process is gone",
+        Some(libc::EINVAL) => "; another tracer may hold the same address, see `dmesg`",
+        _ => "",
+    }
+}
+
+fn tids(pid: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn is_sleeping(pid: u32, tid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+    // The state follows the command name, which is in parentheses and may hold any character.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('R'))
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds: the clock of all records.
+pub fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` lives until the call returns.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Sites of a plan by meaning, for people.
+pub fn count_by_meaning(plan: &Plan) -> BTreeMap<Meaning, usize> {
+    plan.sites.iter().fold(BTreeMap::new(), |mut counts, site| {
+        *counts.entry(site.meaning).or_default() += 1;
+        counts
+    })
+}

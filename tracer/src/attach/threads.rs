@@ -1,0 +1,76 @@
+//! The kernel side's thread slots, mapped into our memory: reading or seeding one takes no system call.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, BorrowedFd},
+    ptr,
+};
+
+use tracer_common::{limits::THREADS, state::Thread};
+
+use crate::event::Slot;
+
+/// All thread slots.
+#[derive(Debug)]
+pub struct ThreadTable {
+    slots: *mut Thread,
+}
+
+// SAFETY: the mapping belongs to this value alone; its fields are read and written as volatile, since the kernel
+// side changes them at any time.
+unsafe impl Send for ThreadTable {}
+
+const BYTES: usize = THREADS as usize * size_of::<Thread>();
+
+impl ThreadTable {
+    /// Maps the memory of the map `THREADS`.
+    ///
+    /// # Errors
+    /// As `mmap(2)` gives them.
+    pub fn map(map: BorrowedFd<'_>) -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let address =
+            unsafe { libc::mmap(ptr::null_mut(), BYTES, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
+        if address == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { slots: address.cast() })
+    }
+
+    fn slot(&self, slot: Slot) -> *mut Thread {
+        // SAFETY: within the mapping: taken modulo its length.
+        unsafe { self.slots.add(usize::from(slot) % THREADS as usize) }
+    }
+
+    /// A copy of a slot.
+    pub fn get(&self, slot: Slot) -> Thread {
+        // SAFETY: within the mapping, any bytes are a valid `Thread`.
+        unsafe { ptr::read_volatile(self.slot(slot)) }
+    }
+
+    /// Fills a slot that is not handed out yet.
+    pub fn seed(&self, slot: Slot, thread: Thread) {
+        // SAFETY: within the mapping; the kernel side does not know the slot yet.
+        unsafe { ptr::write_volatile(self.slot(slot), thread) }
+    }
+
+    /// Says that a thread is off its CPU since `since_ns`, unless the kernel side has said so already.
+    pub fn set_switched_out(&self, slot: Slot, since_ns: u64) {
+        let field = unsafe { &raw mut (*self.slot(slot)).switched_out_ns };
+        // SAFETY: an aligned u64 within the mapping. If the thread is switched in or out right now the kernel side
+        // writes it anew; a stale value is overwritten by the next switch.
+        unsafe {
+            if ptr::read_volatile(field) == 0 {
+                ptr::write_volatile(field, since_ns);
+            }
+        }
+    }
+}
+
+impl Drop for ThreadTable {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing refers to it any more.
+        unsafe { libc::munmap(self.slots.cast(), BYTES) };
+    }
+}
