@@ -139,6 +139,8 @@ pub enum Event {
         process: ProcessIndex,
         /// Names and line.
         function: Function,
+        /// Address of the code object.
+        code: u64,
         /// `co_flags`.
         code_flags: u32,
     },

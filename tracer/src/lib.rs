@@ -8,5 +8,6 @@
 
 pub mod attach;
 pub mod btf;
+pub mod decode;
 pub mod event;
 pub mod python;
