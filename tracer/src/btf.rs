@@ -71,7 +71,7 @@ struct Type {
     kind: u32,
     bitfields: bool,
     elements: usize,
-    size_or_type: u32,
+    size_or_target: u32,
     /// Offset of what follows the type.
     rest: usize,
 }
@@ -129,7 +129,7 @@ impl Btf {
 
     /// Size of a structure in bytes.
     pub fn struct_size(&self, name: &str) -> Option<u32> {
-        self.structs(name).map(|t| t.size_or_type).next()
+        self.structs(name).map(|t| t.size_or_target).next()
     }
 
     /// Is there a typedef of this name? Tracepoint `x` has `btf_trace_x`.
@@ -193,7 +193,7 @@ impl Btf {
             let found = read_type(&self.types, at as usize)?;
             match found.kind {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
-                    id = found.size_or_type;
+                    id = found.size_or_target;
                 }
                 _ => return Some(found),
             }
@@ -232,7 +232,7 @@ fn read_type(types: &[u8], at: usize) -> Option<Type> {
         kind: info >> 24 & 0x1f,
         bitfields: info >> 31 == 1,
         elements: (info & 0xffff) as usize,
-        size_or_type: u32_at(types, at + 8)?,
+        size_or_target: u32_at(types, at + 8)?,
         rest: at + TYPE_SIZE,
     })
 }

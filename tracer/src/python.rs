@@ -1,3 +1,18 @@
 //! What one CPython image is: its version, its layout, and the plan of where to hook it.
 
+mod code;
+pub mod elf;
+mod eval_sites;
+mod function_sites;
+pub mod functions;
+pub mod handler_table;
+pub mod layout;
+pub mod opcodes;
 pub mod plan;
+pub mod planner;
+pub mod refusal;
+pub mod usdt_notes;
+pub mod version;
+
+pub use planner::plan;
+pub use refusal::Refusal;

@@ -35,6 +35,7 @@ pub struct ProbeSite {
     /// Register that holds the frame's instruction pointer, and by how many bytes it is ahead of the stored one.
     pub instruction: Option<(Register, i8)>,
     /// Opcodes that may stand at the frame's instruction pointer here (twice the same: only one).
+    /// Only a start says; elsewhere `[0, 0]`: the stored pointer may be anywhere, and is not to be looked at.
     pub opcodes: [u8; 2],
     /// Disassembly of the hooked instruction, for people.
     pub text: String,

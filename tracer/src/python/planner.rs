@@ -1,0 +1,326 @@
+//! Makes the plan of one interpreter image: what it is, where its events pass, and whether all of them do.
+
+use std::path::Path;
+
+use rustc_hash::FxHashSet;
+use tracer_common::layout::Layout;
+
+use super::{
+    elf::Elf,
+    eval_sites::{self, Hook},
+    function_sites,
+    functions::Functions,
+    handler_table::HandlerTable,
+    layout,
+    opcodes::{self, Opcode, Opcodes},
+    plan::{Meaning, Plan, ProbeSite, Source, Version},
+    refusal::{Build, Lack, Refusal},
+    usdt_notes::{self, UsdtNote},
+    version,
+};
+
+/// CPython 3.11 has no function that every ending frame passes; from 3.12 on there is one.
+const FIRST_WITH_FRAME_CLEAR: u8 = 12;
+/// Versions whose plan was compared, call by call, with what the interpreter itself reports.
+const PROVEN: [u8; 2] = [11, 15];
+
+/// Plans how to trace the interpreter in a file.
+///
+/// # Errors
+/// If it can't be traced: a sentence that says what it is and why.
+pub fn plan(path: &Path) -> Result<Plan, Refusal> {
+    let elf = Elf::open(path)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    plan_elf(&elf, &name)
+}
+
+/// The same for a file already read.
+///
+/// # Errors
+/// As for [`plan`].
+pub fn plan_elf(elf: &Elf, name: &str) -> Result<Plan, Refusal> {
+    let version = version::of(elf, name)?;
+    let opcodes = opcodes::of(version.minor).ok_or(Refusal::TooNew(version))?;
+    let notes = usdt_notes::read(elf);
+    let image = Image { elf, version, opcodes, functions: Functions::of(elf), notes };
+    image.plan().map_err(|lack| Refusal::Unsupported { version, build: image.build(), lack })
+}
+
+/// What the steps of planning share.
+struct Image<'a> {
+    elf: &'a Elf,
+    version: Version,
+    opcodes: &'static Opcodes,
+    functions: Functions,
+    notes: Vec<UsdtNote>,
+}
+
+impl Image<'_> {
+    fn build(&self) -> Build {
+        Build { library: !self.elf.is_program(), dtrace: self.returns().is_some() }
+    }
+
+    fn returns(&self) -> Option<&UsdtNote> {
+        self.notes.iter().find(|n| n.provider == "python" && n.name == "function__return")
+    }
+
+    fn plan(&self) -> Result<Plan, Lack> {
+        let layout = layout::of(self.version.minor, self.elf)?;
+        let handlers = HandlerTable::find(self.elf, self.opcodes).ok_or(Lack::HandlerTable)?;
+        let code_type = self.elf.symbol("PyCode_Type").ok_or(Lack::CodeFreed)?.address;
+        let mut sites = self.starts(&handlers, &layout)?;
+        let source = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
+            sites.push(self.usdt_end()?);
+            Source::EvalUsdt
+        } else {
+            sites.extend(self.yields(&handlers, &layout)?);
+            sites.push(self.frame_end(&handlers, &layout)?);
+            Source::Eval
+        };
+        sites.extend(self.raises(&handlers)?);
+        sites.push(self.code_freed(code_type)?);
+        let sites = one_per_address(sites)?;
+        Ok(Plan {
+            version: self.version,
+            source,
+            exact: PROVEN.contains(&self.version.minor),
+            layout,
+            code_type,
+            sites,
+        })
+    }
+
+    fn starts(&self, handlers: &HandlerTable, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
+        let site = |opcode: &Opcode| {
+            let hook = eval_sites::after_store(self.elf, handlers.handler(opcode.number), layout);
+            let hook = hook.ok_or(Lack::Handler(opcode.name))?;
+            let site = self.site(Meaning::Start, hook, format!("{} handler", opcode.name));
+            site.map(|site| ProbeSite { opcodes: opcode.accepts, ..site }).ok_or(Lack::Handler(opcode.name))
+        };
+        self.opcodes.starts.iter().map(site).collect()
+    }
+
+    fn yields(&self, handlers: &HandlerTable, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
+        let site = |opcode: &Opcode| {
+            let handler = handlers.handler(opcode.number);
+            let hook = eval_sites::after_store(self.elf, handler, layout)
+                .or_else(|| eval_sites::after_unlink(self.elf, handler, layout))
+                .ok_or(Lack::Handler(opcode.name))?;
+            // The stored pointer may be ahead of the opcode already, so nothing is to rely on it.
+            let hook = Hook { instruction: None, ..hook };
+            let site = self.site(Meaning::Yield, hook, format!("{} handler", opcode.name));
+            site.ok_or(Lack::Handler(opcode.name))
+        };
+        self.opcodes.yields.iter().map(site).collect()
+    }
+
+    fn usdt_end(&self) -> Result<ProbeSite, Lack> {
+        let note = self.returns().ok_or(Lack::FrameEnd)?;
+        let semaphore = note.semaphore.and_then(|address| self.elf.file_offset(address));
+        let hook = function_sites::probe_function(self.elf, &self.functions, note.address);
+        let site = hook.and_then(|hook| self.site(Meaning::End, hook, "USDT function__return".to_owned()));
+        site.map(|site| ProbeSite { semaphore_offset: semaphore, ..site }).ok_or(Lack::FrameEnd)
+    }
+
+    fn frame_end(&self, handlers: &HandlerTable, layout: &Layout) -> Result<ProbeSite, Lack> {
+        let hook = function_sites::frame_clear(self.elf, handlers.handler(self.opcodes.return_value), layout);
+        let site = hook.and_then(|hook| self.site(Meaning::End, hook, "_PyEval_FrameClearAndPop".to_owned()));
+        site.ok_or(Lack::FrameClear)
+    }
+
+    fn raises(&self, handlers: &HandlerTable) -> Result<Vec<ProbeSite>, Lack> {
+        let hooks = function_sites::raises(self.elf, &self.functions, handlers);
+        let sites: Vec<_> = hooks
+            .into_iter()
+            .filter_map(|hook| self.site(Meaning::Raise, hook, "call of PyTraceBack_Here".to_owned()))
+            .collect();
+        if sites.is_empty() { Err(Lack::Raise) } else { Ok(sites) }
+    }
+
+    fn code_freed(&self, code_type: u64) -> Result<ProbeSite, Lack> {
+        let hook = function_sites::code_freed(self.elf, code_type);
+        let site = hook.and_then(|hook| self.site(Meaning::CodeFreed, hook, "code_dealloc".to_owned()));
+        site.ok_or(Lack::CodeFreed)
+    }
+
+    fn site(&self, meaning: Meaning, hook: Hook, what: String) -> Option<ProbeSite> {
+        Some(ProbeSite {
+            meaning,
+            address: hook.address,
+            file_offset: self.elf.file_offset(hook.address)?,
+            semaphore_offset: None,
+            frame: hook.frame,
+            instruction: hook.instruction,
+            opcodes: [0, 0],
+            text: hook.text,
+            emulated: true,
+            what,
+        })
+    }
+}
+
+/// Joins sites that opcodes with a common handler share.
+fn one_per_address(sites: Vec<ProbeSite>) -> Result<Vec<ProbeSite>, Lack> {
+    let mut joined: Vec<ProbeSite> = Vec::with_capacity(sites.len());
+    for site in sites {
+        match joined.iter_mut().find(|s| s.address == site.address) {
+            None => joined.push(site),
+            Some(first) => {
+                let accepted: FxHashSet<u8> = first.opcodes.into_iter().chain(site.opcodes).collect();
+                let accepted: Vec<u8> = accepted.into_iter().collect();
+                let same = first.meaning == site.meaning && first.frame == site.frame;
+                first.opcodes = match accepted[..] {
+                    [one] if same => [one, one],
+                    [one, other] if same => [one.min(other), one.max(other)],
+                    _ => return Err(Lack::SharedHandler(site.opcodes[0])),
+                };
+                first.what = format!("{}, {}", first.what, site.what);
+            }
+        }
+    }
+    Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, path::PathBuf};
+
+    use tracer_common::site::Register;
+
+    use super::*;
+    use crate::python::{code, elf::ElfError};
+
+    /// Debian 12's interpreter, which this release promises to trace.
+    const PYTHON311: &str = "/usr/bin/python3.11";
+
+    fn python315() -> Option<PathBuf> {
+        let path = env::var_os("PYTRACER_PYTHON315").map(PathBuf::from);
+        if path.is_none() {
+            eprintln!("skipped: PYTRACER_PYTHON315 does not name a CPython 3.15");
+        }
+        path
+    }
+
+    fn sites(plan: &Plan, meaning: Meaning) -> Vec<&ProbeSite> {
+        plan.sites.iter().filter(|s| s.meaning == meaning).collect()
+    }
+
+    /// What must hold of every plan, checked on the file's bytes.
+    fn check(plan: &Plan, path: &Path) {
+        let bytes = fs::read(path).expect("the image");
+        let mut addresses = FxHashSet::default();
+        for site in &plan.sites {
+            let at = site.file_offset as usize;
+            let emulated = (1..=6).any(|length| code::is_emulated(&bytes[at..at + length]));
+            assert!(site.emulated && emulated, "{site:?}");
+            assert!(addresses.insert(site.address), "{site:?} shares its address");
+        }
+        for meaning in [Meaning::Raise, Meaning::CodeFreed] {
+            assert!(sites(plan, meaning).iter().all(|s| s.frame == Register::Rdi));
+        }
+        assert_eq!(sites(plan, Meaning::CodeFreed).len(), 1);
+    }
+
+    #[test]
+    fn python_3_11_of_debian_12() {
+        let path = Path::new(PYTHON311);
+        let plan = plan(path).expect("CPython 3.11 with dtrace");
+        check(&plan, path);
+        assert_eq!((plan.version.minor, plan.source, plan.exact), (11, Source::EvalUsdt, true));
+        let starts = sites(&plan, Meaning::Start);
+        assert_eq!(starts.len(), 2);
+        for start in starts {
+            assert_eq!((start.frame, start.opcodes), (Register::Rbx, [150, 151]));
+            assert_eq!(start.instruction, Some((Register::R15, 0)));
+        }
+        let [end] = sites(&plan, Meaning::End)[..] else { panic!("one end") };
+        assert_eq!((end.frame, end.text.as_str()), (Register::Rbx, "nop"));
+        assert!(end.semaphore_offset.is_some());
+        assert_eq!(sites(&plan, Meaning::Raise).len(), 2);
+        assert!(sites(&plan, Meaning::Yield).is_empty());
+    }
+
+    #[test]
+    fn python_3_15_of_debian_sid() {
+        let Some(path) = python315() else { return };
+        let plan = plan(&path).expect("CPython 3.15");
+        check(&plan, &path);
+        assert_eq!((plan.version.minor, plan.source, plan.exact), (15, Source::Eval, true));
+        let opcodes: Vec<_> = sites(&plan, Meaning::Start).iter().map(|s| s.opcodes[0]).collect();
+        assert_eq!(opcodes, [128, 200, 201, 244]);
+        for start in sites(&plan, Meaning::Start) {
+            assert_eq!((start.frame, start.instruction), (Register::Rbx, Some((Register::R10, 0))));
+        }
+        assert_eq!(sites(&plan, Meaning::Yield).len(), 2);
+        let [end] = sites(&plan, Meaning::End)[..] else { panic!("one end") };
+        assert_eq!((end.frame, end.text.as_str()), (Register::Rsi, "push rbp"));
+        assert_eq!(sites(&plan, Meaning::Raise).len(), 2);
+    }
+
+    /// What an interpreter publishes of its layout agrees with what the headers say.
+    #[test]
+    fn published_layout_of_3_15() {
+        let Some(path) = python315() else { return };
+        let layout = plan(&path).expect("CPython 3.15").layout;
+        assert_eq!((layout.frame_code, layout.frame_previous, layout.frame_instruction), (0, 8, 56));
+        assert_eq!((layout.code_file, layout.code_name, layout.code_first_line), (112, 128, 68));
+        assert_eq!((layout.str_ascii, layout.str_compact, layout.frame_owner), (40, 56, 74));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert!(matches!(plan(Path::new("/bin/ls")), Err(Refusal::NotPython)));
+        assert!(matches!(plan(Path::new("/etc/passwd")), Err(Refusal::File(ElfError::NotElf))));
+        assert!(matches!(plan(Path::new("/nonexistent")), Err(Refusal::File(ElfError::Read(_)))));
+    }
+
+    /// A damaged file gives a plan or a refusal, never a panic.
+    #[test]
+    fn damaged_images_do_not_panic() {
+        let good = fs::read(PYTHON311).expect("CPython 3.11");
+        for part in 0..8 {
+            try_plan(good[..good.len() * part / 8].to_vec());
+        }
+        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+        for round in 0..24 {
+            let mut bad = good.clone();
+            for _ in 0..200 {
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                // Headers and tables at both ends first, then anywhere.
+                let reach = if round % 2 == 0 { 4096 } else { bad.len() };
+                let at = seed as usize % reach;
+                let at = if round % 4 == 2 { bad.len() - 1 - at } else { at.max(20) };
+                bad[at] = (seed >> 40) as u8;
+            }
+            try_plan(bad);
+        }
+    }
+
+    fn try_plan(bytes: Vec<u8>) {
+        if let Ok(elf) = Elf::parse(bytes) {
+            let _ = plan_elf(&elf, "python3.11");
+        }
+    }
+
+    #[test]
+    fn sites_at_one_address_are_joined() {
+        let site = |opcode, address| ProbeSite {
+            meaning: Meaning::Start,
+            address,
+            file_offset: address,
+            semaphore_offset: None,
+            frame: Register::Rbx,
+            instruction: None,
+            opcodes: [opcode, opcode],
+            text: String::new(),
+            emulated: true,
+            what: opcode.to_string(),
+        };
+        let joined = one_per_address(vec![site(201, 1), site(128, 2), site(200, 1)]).expect("two sites");
+        assert_eq!(joined.len(), 2);
+        assert_eq!(joined[0].opcodes, [200, 201]);
+        assert_eq!(one_per_address(vec![site(1, 1), site(2, 1), site(3, 1)]), Err(Lack::SharedHandler(3)));
+    }
+}

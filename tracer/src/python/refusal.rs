@@ -1,0 +1,84 @@
+//! Why an interpreter image can't be traced, in words for its user: what it is, what is missing, what would help.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::{elf::ElfError, layout::LayoutError, plan::Version};
+
+/// Why there is no plan for an image.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Not a file that can be read as an x86-64 program.
+    #[error("can't read the interpreter: {0}")]
+    File(#[from] ElfError),
+    /// Nothing of CPython in it.
+    #[error("no CPython interpreter in this file")]
+    NotPython,
+    /// PyPy compiles Python to machine code of its own.
+    #[error("PyPy is not supported: only CPython is")]
+    PyPy,
+    /// Before 3.11.
+    #[error("CPython {0} is not supported yet: this release supports 3.11 (built with dtrace) and 3.15")]
+    TooOld(String),
+    /// Newer than the tables.
+    #[error("CPython {0} is not known to this release: look for a newer pytracer")]
+    TooNew(Version),
+    /// The tables know the version, but not what this build has.
+    #[error("CPython {version} ({build}) is not supported yet: {lack}")]
+    Unsupported {
+        /// Which version.
+        version: Version,
+        /// How it was built.
+        build: Build,
+        /// What was looked for and not found.
+        lack: Lack,
+    },
+}
+
+/// How an image was built, as far as a user can tell builds apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// A library, not a program.
+    pub library: bool,
+    /// Has USDT probes for functions.
+    pub dtrace: bool,
+}
+
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.library { "shared library" } else { "program" })?;
+        f.write_str(if self.dtrace { ", with dtrace" } else { ", without dtrace" })
+    }
+}
+
+/// What an image lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Lack {
+    /// Object layout.
+    #[error("{0}; use a build with a GIL")]
+    Layout(#[from] LayoutError),
+    /// No table of opcode handlers.
+    #[error(
+        "it was built without computed gotos, or as a tail-call interpreter; use your distribution's build"
+    )]
+    HandlerTable,
+    /// Too many opcodes at one address.
+    #[error("opcode {0} shares its handler with too many others; use your distribution's build")]
+    SharedHandler(u8),
+    /// A handler without a usable place.
+    #[error("the handler of {0} has no instruction that a probe can stand on cheaply")]
+    Handler(&'static str),
+    /// No way to see frames end.
+    #[error("nothing tells when its frames end; use a build with dtrace (configure --with-dtrace)")]
+    FrameEnd,
+    /// The function cannot be found.
+    #[error("the function that clears a frame was not found")]
+    FrameClear,
+    /// No place where exceptions pass.
+    #[error("the place where exceptions reach a frame was not found")]
+    Raise,
+    /// No place where code objects are freed.
+    #[error("the place where code objects are freed was not found")]
+    CodeFreed,
+}
