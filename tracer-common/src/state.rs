@@ -172,5 +172,13 @@ mod pod {
         // SAFETY: repr(C), integers only, without implicit padding.
         unsafe impl aya::Pod for $ty {}
     )* } }
-    pod!(super::Process, super::Thread, super::RssLocal, super::CodeKey, super::Code, super::CachedInstruction, super::KernelOffsets);
+    pod!(
+        super::Process,
+        super::Thread,
+        super::RssLocal,
+        super::CodeKey,
+        super::Code,
+        super::CachedInstruction,
+        super::KernelOffsets
+    );
 }

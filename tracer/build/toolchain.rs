@@ -81,8 +81,7 @@ pub(crate) fn named(name: &OsStr) -> Result<Toolchain, Unusable> {
     let root = if Path::new(name).is_absolute() {
         PathBuf::from(name)
     } else {
-        let sysroot =
-            stdout(tool("rustup").arg("run").arg(name).args(["rustc", "--print", "sysroot"]));
+        let sysroot = stdout(tool("rustup").arg("run").arg(name).args(["rustc", "--print", "sysroot"]));
         PathBuf::from(sysroot.ok_or(Unusable::Absent)?)
     };
     let (cargo, rustc) = (root.join("bin/cargo"), root.join("bin/rustc"));
@@ -129,8 +128,11 @@ pub(crate) fn rustflags(toolchain: &Toolchain, workspace: &Path) -> std::ffi::Os
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
     // The last prefix that fits wins, so the widest stands first.
-    let prefixes =
-        [Some((toolchain.root.clone(), "/rust")), home.map(|home| (home, "/cargo")), Some((workspace.into(), "."))];
+    let prefixes = [
+        Some((toolchain.root.clone(), "/rust")),
+        home.map(|home| (home, "/cargo")),
+        Some((workspace.into(), ".")),
+    ];
     for (from, to) in prefixes.into_iter().flatten() {
         let mut flag = std::ffi::OsString::from("--remap-path-prefix=");
         flag.push(from);

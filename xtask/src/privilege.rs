@@ -1,0 +1,29 @@
+//! Becoming root for the commands that need it.
+
+use std::{ffi::OsStr, process::Command};
+
+use anyhow::{Result, bail};
+
+/// Is this process root's?
+pub(crate) fn is_root() -> bool {
+    // The owner of the process's own folder is its effective user.
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|folder| folder.uid() == 0)
+}
+
+/// The command as root: as it is, or through sudo.
+pub(crate) fn root(program: impl AsRef<OsStr>) -> Result<Command> {
+    if is_root() {
+        return Ok(Command::new(program));
+    }
+    let mut command = Command::new(sudo()?);
+    command.arg(program);
+    Ok(command)
+}
+
+fn sudo() -> Result<&'static str> {
+    if Command::new("sudo").arg("--version").output().is_err() {
+        bail!("root is needed and there is no sudo: run the same command as root");
+    }
+    Ok("sudo")
+}

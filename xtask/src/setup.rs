@@ -1,0 +1,34 @@
+//! Finds what is missing and installs it, into the target folder where that is possible.
+//!
+//! Each part looks first and is quick when there is nothing to do, so that every task calls it.
+
+mod apt;
+mod bpf_toolchain;
+mod linker;
+mod lints;
+mod log_readers;
+mod python_3_11;
+mod python_3_15;
+
+use anyhow::Result;
+
+/// What a build needs.
+pub(crate) fn build() -> Result<()> {
+    bpf_toolchain::ensure()?;
+    linker::ensure()
+}
+
+/// What a demonstration needs beyond a build.
+pub(crate) fn demo() -> Result<()> {
+    build()?;
+    python_3_11::ensure()
+}
+
+/// What the tests need, and with them everything.
+pub(crate) fn all() -> Result<()> {
+    demo()?;
+    lints::ensure()?;
+    python_3_15::ensure()?;
+    log_readers::ensure()?;
+    apt::ensure_program("bpftool", "bpftool")
+}

@@ -1,0 +1,35 @@
+//! pandas and DuckDB, in an environment of their own: the tests read the event log with them.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result};
+
+use super::{apt, python_3_11};
+use crate::{
+    command::{run, step, succeeds},
+    workspace,
+};
+
+const PACKAGES: [&str; 3] = ["pandas", "pyarrow", "duckdb"];
+
+/// The interpreter that has them.
+pub(crate) fn interpreter() -> PathBuf {
+    workspace::target("venv/bin/python")
+}
+
+pub(super) fn ensure() -> Result<()> {
+    let stamp = workspace::target("venv/ready");
+    let wanted = PACKAGES.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && interpreter().exists() {
+        return Ok(());
+    }
+    if !succeeds(Command::new(python_3_11::INTERPRETER).args(["-c", "import ensurepip, venv"])) {
+        apt::install(&["python3.11-venv"], "Python's venv is missing")?;
+    }
+    step("installing the readers of the event log");
+    run(Command::new(python_3_11::INTERPRETER)
+        .args(["-m", "venv", "--clear"])
+        .arg(workspace::target("venv")))?;
+    run(Command::new(interpreter()).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+    fs::write(&stamp, wanted).context("write the stamp of the environment")
+}
