@@ -42,6 +42,9 @@ const UPROBES: [&str; 6] = ["frame_start", "frame_end", "frame_yield", "frame_ra
 const TRACEPOINTS: [&str; 4] = ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
 const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
 
+const BPF_NOEXIST: u64 = 1;
+const BPF_EXIST: u64 = 2;
+
 /// Why probes can't be put in place.
 #[derive(Debug, Error)]
 pub enum AttachError {
@@ -133,6 +136,7 @@ pub struct Kernel {
     processes: Array<MapData, Process>,
     process_of: HashMap<MapData, u32, u32>,
     tasks: HashMap<MapData, u32, u32>,
+    mms: HashMap<MapData, u64, u32>,
     current: PerCpuArray<MapData, u32>,
     free_threads: Queue<MapData, u32>,
     free_processes: Queue<MapData, u32>,
@@ -174,6 +178,7 @@ impl Kernel {
             processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
             process_of: HashMap::try_from(take(&mut ebpf, "PROCESS_OF"))?,
             tasks: HashMap::try_from(take(&mut ebpf, "TASKS"))?,
+            mms: HashMap::try_from(take(&mut ebpf, "MMS"))?,
             current: PerCpuArray::try_from(take(&mut ebpf, "CURRENT"))?,
             free_threads: Queue::try_from(take(&mut ebpf, "FREE_THREADS"))?,
             free_processes: Queue::try_from(take(&mut ebpf, "FREE_PROCESSES"))?,
@@ -266,7 +271,13 @@ impl Kernel {
     pub fn add_process(&mut self, pid: u32, image: u32, code_type: u64) -> Result<ProcessIndex, AttachError> {
         let index = self.free_processes.pop(0).map_err(|_| AttachError::Full("1023 processes"))?;
         self.processes.set(index, Process { pid, image, code_type, ..Process::default() }, 0)?;
-        self.process_of.insert(pid, index, 0)?;
+        if self.process_of.insert(pid, index, BPF_NOEXIST).is_err() {
+            // With `--all` the kernel side may have taken it up a moment ago.
+            self.free_processes.push(index, 0)?;
+            let index = self.process_of.get(&pid, 0)?;
+            self.set_code_type(index, code_type)?;
+            return Ok(index);
+        }
         Ok(index)
     }
 
@@ -283,8 +294,7 @@ impl Kernel {
                 Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
             self.threads.seed(slot as Slot, thread);
             // The kernel side may have made a slot for this thread a moment ago: then that one counts.
-            const NO_EXIST: u64 = 1;
-            if self.tasks.insert(tid, slot, NO_EXIST).is_err() {
+            if self.tasks.insert(tid, slot, BPF_NOEXIST).is_err() {
                 self.free_threads.push(slot, 0)?;
                 continue;
             }
@@ -314,6 +324,10 @@ impl Kernel {
         if self.process_of.get(&pid, 0).is_ok_and(|index| index == process) {
             self.process_of.remove(&pid)?;
         }
+        let mm = self.process(process)?.mm;
+        if self.mms.get(&mm, 0).is_ok_and(|index| index == process) {
+            self.mms.remove(&mm)?;
+        }
         self.free_processes.push(process, 0)?;
         Ok(())
     }
@@ -326,6 +340,17 @@ impl Kernel {
         Ok(self.processes.get(&process, 0)?)
     }
 
+    /// Follows a process into another image, after an exec.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn set_image(&mut self, process: ProcessIndex, image: u32) -> Result<(), AttachError> {
+        let mut entry = self.process(process)?;
+        entry.image = image;
+        self.processes.set(process, entry, 0)?;
+        Ok(())
+    }
+
     /// Fills in what the kernel side could not know of a process that it took up itself, or that called exec.
     ///
     /// # Errors
@@ -335,6 +360,12 @@ impl Kernel {
         entry.code_type = code_type;
         self.processes.set(process, entry, 0)?;
         Ok(())
+    }
+
+    /// Slots of all threads that are traced now.
+    pub fn live_threads(&self) -> Vec<(Slot, Thread)> {
+        let slots = self.tasks.iter().filter_map(Result::ok).map(|(_, slot)| slot as Slot);
+        slots.map(|slot| (slot, self.threads.get(slot))).collect()
     }
 
     /// A copy of a thread slot.
@@ -355,12 +386,11 @@ impl Kernel {
     /// # Errors
     /// If a map operation fails.
     pub fn refuse_functions(&mut self, functions: &[(ProcessIndex, u64, u32)]) -> Result<(), AttachError> {
-        const EXISTS: u64 = 2;
         for &(process, code, id) in functions {
             let key = CodeKey { code, process, pad: 0 };
             // Only while the address is still this function's; if it was freed meanwhile there is nothing to refuse.
             if self.codes.get(&key, 0).is_ok_and(|known| known.id == id) {
-                let _ = self.codes.insert(key, Code { id, unwanted: 1 }, EXISTS);
+                let _ = self.codes.insert(key, Code { id, unwanted: 1 }, BPF_EXIST);
             }
         }
         let generation = self.totals.get(&total::LOADER_GENERATION, 0)?;

@@ -10,4 +10,6 @@ pub mod attach;
 pub mod btf;
 pub mod decode;
 pub mod event;
+pub mod launch;
 pub mod python;
+pub mod receive;

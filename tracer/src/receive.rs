@@ -17,7 +17,6 @@ const CHUNK_BYTES: usize = 1 << 20;
 const LENGTH_BYTES: usize = 8;
 
 /// The reading end of the ring buffer.
-#[derive(Debug)]
 pub struct Receiver {
     ring: RingBuf<MapData>,
     buffer: BytesMut,

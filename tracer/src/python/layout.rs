@@ -65,7 +65,8 @@ fn constants(minor: u8) -> Option<Layout> {
         shim_owner: SHIM_OWNER,
         resume_mask: 3,
         resume_ignored: 0,
-        pad: [0; 3],
+        ready: 0,
+        pad: [0; 2],
     };
     Some(match minor {
         11 => Layout {

@@ -1,0 +1,230 @@
+//! The thread on which events are decoded, put together and kept: from chunks of bytes to a report.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use log::debug;
+
+use crate::{
+    attach::monotonic_ns,
+    decode::decode,
+    event::{Event, FunctionId, ProcessIndex, Slot},
+    filter::FunctionFilter,
+    pipeline::{CallSink, Ending, Pipeline, PipelineOptions},
+    receive::records,
+    report::Report,
+};
+
+/// Chunks that may wait to be decoded; the ring buffer fills when there are more, and counts what it loses.
+const WAITING_CHUNKS: usize = 64;
+/// How often the event log is told of the time, when no events come.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Message {
+    /// Records from the ring buffer.
+    Records(Bytes),
+    /// Something that the loader itself knows, in the form of an event.
+    Event(Event),
+    /// What a process index stands for.
+    Process {
+        /// The index.
+        index: ProcessIndex,
+        /// Process id.
+        pid: u32,
+        /// Version of its interpreter.
+        version: String,
+        /// How it is traced.
+        source: String,
+    },
+    /// The window ends at this time: later events are not part of it.
+    Until(u64),
+    /// The last message: close what is open and report.
+    Finish(Ending),
+}
+
+/// What the engine asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Thread slots that may be handed out again.
+    Free(Vec<Slot>),
+    /// A function that no glob matches: have the kernel side drop its events.
+    Refuse(ProcessIndex, u64, FunctionId),
+    /// A process came, went or changed: look at it.
+    Process(Event),
+}
+
+/// How far the engine is, readable at any time.
+#[derive(Debug, Default)]
+pub struct Progress {
+    events: AtomicU64,
+    lost: AtomicU64,
+    undecodable: AtomicU64,
+}
+
+impl Progress {
+    /// Events seen.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Events lost, as far as known.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// The engine's other end.
+pub struct Engine {
+    messages: SyncSender<Message>,
+    requests: Receiver<Request>,
+    progress: Arc<Progress>,
+    thread: JoinHandle<Report>,
+}
+
+impl Engine {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn start<S: CallSink + Send + 'static>(options: PipelineOptions, sink: S) -> std::io::Result<Self> {
+        let (messages, inbox) = mpsc::sync_channel(WAITING_CHUNKS);
+        let (outbox, requests) = mpsc::channel();
+        let progress = Arc::new(Progress::default());
+        let worker = Worker {
+            filter: options.filter.clone(),
+            pipeline: Pipeline::new(options, sink),
+            outbox,
+            progress: Arc::clone(&progress),
+            until_ns: u64::MAX,
+        };
+        let thread =
+            std::thread::Builder::new().name("pytracer-engine".into()).spawn(move || worker.run(&inbox))?;
+        Ok(Self { messages, requests, progress, thread })
+    }
+
+    /// Hands over a message, waiting for room.
+    pub fn tell(&self, message: Message) {
+        // The thread ends only after `Finish`, or by a panic that `finish` passes on.
+        let _ = self.messages.send(message);
+    }
+
+    /// Hands over records if there is room; gives them back if there is none.
+    pub fn offer(&self, chunk: Bytes) -> Option<Bytes> {
+        match self.messages.try_send(Message::Records(chunk)) {
+            Err(TrySendError::Full(Message::Records(chunk))) => Some(chunk),
+            _ => None,
+        }
+    }
+
+    /// What the engine asks for, as far as it has asked.
+    pub fn requests(&self) -> impl Iterator<Item = Request> {
+        self.requests.try_iter()
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Ends the thread and returns what it found.
+    pub fn finish(self, ending: Ending) -> Report {
+        self.tell(Message::Finish(ending));
+        match self.thread.join() {
+            Ok(report) => report,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+struct Worker<S> {
+    filter: FunctionFilter,
+    pipeline: Pipeline<S>,
+    outbox: mpsc::Sender<Request>,
+    progress: Arc<Progress>,
+    until_ns: u64,
+}
+
+impl<S: CallSink> Worker<S> {
+    fn run(mut self, inbox: &Receiver<Message>) -> Report {
+        loop {
+            match inbox.recv_timeout(TICK) {
+                Ok(Message::Records(chunk)) => self.chunk(&chunk),
+                Ok(Message::Event(event)) => self.event(&event),
+                Ok(Message::Process { index, pid, version, source }) => {
+                    self.pipeline.process(index, pid, Some(version), Some(source));
+                }
+                Ok(Message::Until(end_ns)) => self.until_ns = end_ns,
+                Ok(Message::Finish(ending)) => return self.finish(ending),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.finish(Ending::default()),
+            }
+            self.pipeline.tick(monotonic_ns());
+        }
+    }
+
+    fn chunk(&mut self, chunk: &Bytes) {
+        for record in records(chunk) {
+            match decode(record) {
+                Ok(event) => self.event(&event),
+                Err(error) => {
+                    debug!("{error}");
+                    self.progress.undecodable.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        let freed = self.pipeline.take_freed_slots();
+        if !freed.is_empty() {
+            self.ask(Request::Free(freed));
+        }
+        self.progress.events.store(self.pipeline.counts().events, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Frame { time_ns, .. }
+            | Event::HeldEnd { time_ns, .. }
+            | Event::Counters { time_ns, .. }
+            | Event::Rss { time_ns, .. }
+                if *time_ns > self.until_ns =>
+            {
+                return;
+            }
+            Event::Function { id, process, function, code, .. } if !self.filter.matches(function) => {
+                self.ask(Request::Refuse(*process, *code, *id));
+            }
+            Event::Loss { lost, .. } => {
+                self.progress.lost.fetch_add(*lost, Ordering::Relaxed);
+            }
+            Event::Process { .. } | Event::Exec { .. } | Event::Exit { .. } | Event::Fork { .. } => {
+                self.ask(Request::Process(event.clone()));
+            }
+            _ => {}
+        }
+        self.pipeline.apply(event);
+    }
+
+    fn ask(&self, request: Request) {
+        // Nobody listens any more once the recording has ended.
+        let _ = self.outbox.send(request);
+    }
+
+    fn finish(mut self, mut ending: Ending) -> Report {
+        let undecodable = self.progress.undecodable.load(Ordering::Relaxed);
+        if undecodable > 0 {
+            ending.notes.push(format!("{undecodable} records could not be decoded"));
+        }
+        self.pipeline.finish(&ending);
+        self.pipeline.report()
+    }
+}

@@ -1,0 +1,303 @@
+//! A recording, from the first look at its targets to the report: who is traced, for how long, and what is done
+//! about processes that come and go meanwhile.
+
+mod followed;
+mod status_line;
+
+use std::{ffi::OsString, io::Write as _, path::PathBuf, process::Child, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{
+    attach::{Kernel, LoadOptions, calibrate, monotonic_ns},
+    discover::{self, NotTraceable},
+    engine::{Engine, Message},
+    filter::FunctionFilter,
+    launch::{Held, Step, exit_code},
+    log::{LogKind, LogOptions, LogWriter},
+    pipeline::{Ending, PipelineOptions, ThreadTotals},
+    receive::{INTERVAL, Receiver},
+    report::Report,
+    text::shown,
+};
+use followed::Followed;
+use status_line::StatusLine;
+
+/// What to trace.
+#[derive(Clone, Debug)]
+pub enum Targets {
+    /// These processes.
+    Pids(Vec<u32>),
+    /// Every Python process there is and every one that starts later.
+    All,
+    /// A command, from its first function.
+    Command(Vec<OsString>),
+}
+
+/// How to record.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to trace.
+    pub targets: Targets,
+    /// End after this time; otherwise at Ctrl-C or when the targets have ended.
+    pub duration: Option<Duration>,
+    /// Which functions.
+    pub filter: FunctionFilter,
+    /// Where to keep the event log, and which rows.
+    pub log: Option<(PathBuf, LogKind)>,
+    /// Size of the ring buffer in bytes.
+    pub ring_bytes: u32,
+    /// The command line, for the recording's own description.
+    pub arguments: Vec<String>,
+}
+
+/// What a recording came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The numbers.
+    pub report: Report,
+    /// Exit code of the traced command, if there was one.
+    pub exit_code: Option<u8>,
+}
+
+/// How often processes are looked at: whether they still run.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Records. Notes of what happens go to standard error.
+///
+/// # Errors
+/// If nothing can be traced; the message says why and what to do.
+pub fn record(options: &Options) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start tokio")?;
+    runtime.block_on(async {
+        // From here on a signal ends the recording, not the program.
+        let mut stop = Stop::new()?;
+        let held = hold(&options.targets)?;
+        let mut session = Session::start(options)?;
+        let child = session.follow_targets(&options.targets, held)?;
+        session.run(&mut stop, child, options.duration).await
+    })
+}
+
+/// Starts the command, if one is to be traced, and holds it where it becomes a Python process.
+fn hold(targets: &Targets) -> Result<Option<Held>> {
+    let Targets::Command(command) = targets else { return Ok(None) };
+    let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let held = Held::start(command).with_context(|| format!("start `{}`", shown(&name)))?;
+    while let Err(reason) = discover::inspect(held.pid()) {
+        if !matches!(reason, NotTraceable::NotPython { .. }) {
+            return Err(reason.into());
+        }
+        if let Step::Ended(status) = held.next_exec()? {
+            bail!(
+                "`{}` ended with status {} and never became a Python process: name the interpreter itself, or attach to a running one with -p",
+                shown(&name),
+                exit_code(status)
+            );
+        }
+    }
+    Ok(Some(held))
+}
+
+/// What ends a recording from outside.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+    }
+}
+
+/// A running recording.
+struct Session {
+    receiver: Receiver,
+    engine: Engine,
+    followed: Followed,
+    hit_cost_ns: u64,
+    line: StatusLine,
+}
+
+impl Session {
+    fn start(options: &Options) -> Result<Self> {
+        let log = match &options.log {
+            Some((path, kind)) => {
+                let about = LogOptions { kind: *kind, arguments: options.arguments.clone() };
+                Some(LogWriter::create(path, about)?)
+            }
+            None => None,
+        };
+        let (mut kernel, ring) = Kernel::load(LoadOptions {
+            ring_bytes: options.ring_bytes,
+            all: matches!(options.targets, Targets::All),
+            filtering: !options.filter.is_all(),
+        })?;
+        let mut receiver = Receiver::new(ring);
+        let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;
+        // The calibration's own records.
+        while !receiver.drain().is_empty() {}
+        let engine = Engine::start(
+            PipelineOptions {
+                window_start_ns: monotonic_ns(),
+                start_unix_ns: unix_ns(),
+                filter: options.filter.clone(),
+            },
+            log,
+        )?;
+        let followed = Followed::new(kernel);
+        Ok(Self { receiver, engine, followed, hit_cost_ns, line: StatusLine::new() })
+    }
+
+    /// Puts the probes in place. Returns the command, which runs from here on.
+    fn follow_targets(&mut self, targets: &Targets, held: Option<Held>) -> Result<Option<Child>> {
+        match targets {
+            Targets::Pids(pids) => {
+                for &pid in pids {
+                    self.followed.follow(pid, &self.engine)?;
+                }
+            }
+            Targets::All => self.followed.follow_all(&self.engine)?,
+            Targets::Command(_) => {}
+        }
+        let Some(held) = held else { return Ok(None) };
+        self.followed.follow(held.pid(), &self.engine)?;
+        Ok(Some(held.release().context("let the command run")?))
+    }
+
+    async fn run(
+        mut self,
+        stop: &mut Stop,
+        child: Option<Child>,
+        duration: Option<Duration>,
+    ) -> Result<Outcome> {
+        let begin = Instant::now();
+        let mut child = child.map(wait_for);
+        let mut exit_code = None;
+        let deadline = duration.map(|duration| begin + duration);
+        let mut drain = interval(INTERVAL);
+        let mut look = interval(LOOK);
+        drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = drain.tick() => self.drain(),
+                _ = look.tick() => {
+                    self.followed.look(&self.engine);
+                    self.line.show(begin.elapsed(), self.engine.progress(), self.followed.pids());
+                    if self.followed.all_ended() && child.is_none() {
+                        break;
+                    }
+                }
+                code = ended(&mut child), if child.is_some() => {
+                    exit_code = code;
+                    child = None;
+                    break;
+                }
+                () = sleep_until(deadline.unwrap_or(begin)), if deadline.is_some() => break,
+                () = stop.asked() => break,
+            }
+        }
+        self.line.clear();
+        let report = self.finish()?;
+        if child.is_some() {
+            eprintln!("recording done; the command still runs");
+            tokio::select! { code = ended(&mut child) => exit_code = code, () = stop.asked() => {} }
+        }
+        Ok(Outcome { report, exit_code })
+    }
+
+    /// Hands the engine what is in the ring buffer, and does what it asks for.
+    fn drain(&mut self) {
+        while let Some(chunk) = Some(self.receiver.drain()).filter(|chunk| !chunk.is_empty()) {
+            let full = Receiver::is_full(&chunk);
+            if let Some(chunk) = self.engine.offer(chunk) {
+                // The engine is far behind: wait for it here, so that memory stays bounded. The ring buffer may
+                // fill up meanwhile, and counts what it loses.
+                self.engine.tell(Message::Records(chunk));
+            }
+            if !full {
+                break;
+            }
+        }
+        self.followed.serve(&self.engine);
+    }
+
+    fn finish(mut self) -> Result<Report> {
+        let end_ns = monotonic_ns();
+        let threads = self.followed.threads(end_ns);
+        let probe_hits = self.followed.hits();
+        // What is in the ring buffer first, then the rest: only records of after the end are left out.
+        self.drain();
+        self.engine.tell(Message::Until(end_ns));
+        for _ in 0..64 {
+            let chunk = self.receiver.drain();
+            if chunk.is_empty() {
+                break;
+            }
+            self.engine.tell(Message::Records(chunk));
+        }
+        let (processes, notes) = self.followed.totals()?;
+        let ending = Ending {
+            end_ns,
+            threads,
+            processes,
+            probe_hits,
+            probe_cost_ns: probe_hits * self.hit_cost_ns,
+            notes,
+        };
+        let report = self.engine.finish(ending);
+        self.followed.detach();
+        Ok(report)
+    }
+}
+
+/// Off-CPU time of a thread as of `end_ns`.
+fn thread_totals(thread: crate::event::Slot, state: &tracer_common::state::Thread, end_ns: u64) -> ThreadTotals {
+    let out_ns = match state.switched_out_ns {
+        0 => 0,
+        since => end_ns.saturating_sub(since),
+    };
+    ThreadTotals { thread, off_cpu_ns: state.off_cpu_ns + out_ns, faults: state.faults }
+}
+
+fn wait_for(mut child: Child) -> oneshot::Receiver<u8> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        use std::os::unix::process::ExitStatusExt as _;
+        if let Ok(status) = child.wait() {
+            let _ = tell.send(exit_code(status.into_raw()));
+        }
+    });
+    told
+}
+
+async fn ended(child: &mut Option<oneshot::Receiver<u8>>) -> Option<u8> {
+    match child {
+        Some(told) => told.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+fn unix_ns() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_nanos() as u64)
+}
+
+/// One line to standard error; a closed one is no reason to stop.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,385 @@
+//! The processes that a recording follows, and their probes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    thread::JoinHandle,
+};
+
+use anyhow::{Result, bail};
+use log::debug;
+
+use super::{note, thread_totals};
+use crate::{
+    attach::{Hooks, Kernel, monotonic_ns, uprobe::Target},
+    discover::{self, ImageFile, NotTraceable, PlanCache, PythonProcess, Planned},
+    engine::{Engine, Message, Request},
+    event::{Event, ProcessIndex},
+    pipeline::{ProcessTotals, ThreadTotals},
+};
+
+/// How often, and how far apart, a process that has just called exec is looked at: its libraries are mapped later.
+const LOOKS_AFTER_EXEC: u32 = 5;
+
+/// One process.
+struct Process {
+    pid: u32,
+    start_ticks: u64,
+    /// Its own probes; with `--all` they belong to the image.
+    hooks: Option<Hooks>,
+    image: ImageKey,
+}
+
+/// A file by device, inode and time of change.
+type ImageKey = (u64, u64, i128);
+
+/// An image whose probes serve all processes.
+struct Image {
+    hooks: Hooks,
+    planned: Planned,
+}
+
+/// All of them, with the kernel side that serves them.
+pub(super) struct Followed {
+    kernel: Kernel,
+    plans: PlanCache,
+    processes: BTreeMap<ProcessIndex, Process>,
+    images: HashMap<ImageKey, Image>,
+    all: bool,
+    /// Processes to look at again, and how often yet.
+    young: HashMap<u32, u32>,
+    ended: Vec<ProcessTotals>,
+    hits_of_ended: u64,
+    detaching: Vec<JoinHandle<()>>,
+    notes: Vec<String>,
+}
+
+impl Followed {
+    pub(super) fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            plans: PlanCache::default(),
+            processes: BTreeMap::new(),
+            images: HashMap::new(),
+            all: false,
+            young: HashMap::new(),
+            ended: Vec::new(),
+            hits_of_ended: 0,
+            detaching: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Hooks one process, all its threads.
+    pub(super) fn follow(&mut self, pid: u32, engine: &Engine) -> Result<()> {
+        let process = discover::inspect(pid)?;
+        let planned = self.plans.plan(&process.image);
+        let plan = planned.as_ref().as_ref().map_err(|refusal| anyhow::anyhow!("process {pid}: {refusal}"))?;
+        let begin = std::time::Instant::now();
+        let hooks = self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid))?;
+        note(&format!(
+            "attached to process {pid}: CPython {}, {} ({} sites in {} ms)",
+            plan.version,
+            plan.source,
+            plan.sites.len(),
+            begin.elapsed().as_millis()
+        ));
+        let image = hooks.image;
+        self.add(&process, &planned, image, Some(hooks), engine)
+    }
+
+    /// Hooks the images of all Python processes there are; new processes of them are then taken up by themselves.
+    pub(super) fn follow_all(&mut self, engine: &Engine) -> Result<()> {
+        self.all = true;
+        let mut refused = 0;
+        for (pid, found) in discover::processes() {
+            let result = found.map_err(anyhow::Error::from).and_then(|process| self.join(&process, engine));
+            if let Err(error) = result {
+                refused += 1;
+                note(&format!("process {pid} is left out: {error:#}"));
+            }
+        }
+        note(&format!("attached to {} processes, {refused} left out; new ones are taken up", self.processes.len()));
+        if refused > 0 {
+            self.notes.push(format!("{refused} Python processes could not be traced"));
+        }
+        Ok(())
+    }
+
+    /// With `--all`: hooks the process's image unless it is, and makes the process known.
+    fn join(&mut self, process: &PythonProcess, engine: &Engine) -> Result<()> {
+        if self.processes.values().any(|known| known.pid == process.pid) {
+            return Ok(());
+        }
+        let key = image_key(&process.image);
+        let planned = self.plans.plan(&process.image);
+        if !self.images.contains_key(&key) {
+            let plan = match planned.as_ref() {
+                Ok(plan) => plan,
+                Err(refusal) => bail!("{refusal}"),
+            };
+            let hooks = self.kernel.hook(&process.image.open_path, plan, Target::All)?;
+            self.images.insert(key, Image { hooks, planned: planned.clone() });
+        }
+        let Some(image) = self.images.get(&key) else { return Ok(()) };
+        let index = image.hooks.image;
+        self.add(process, &planned, index, None, engine)
+    }
+
+    /// Makes a process known to the kernel side and to the engine. From here on its events come.
+    fn add(
+        &mut self,
+        process: &PythonProcess,
+        planned: &Planned,
+        image: u32,
+        hooks: Option<Hooks>,
+        engine: &Engine,
+    ) -> Result<()> {
+        let Ok(plan) = planned.as_ref() else { return Ok(()) };
+        let pid = process.pid;
+        let index = self.kernel.add_process(pid, image, plan.code_type.wrapping_add(process.bias))?;
+        self.introduce(index, process, planned, hooks, engine);
+        let time_ns = monotonic_ns();
+        for (thread, tid) in self.kernel.seed_threads(pid, index)? {
+            engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
+        }
+        Ok(())
+    }
+
+    fn introduce(
+        &mut self,
+        index: ProcessIndex,
+        process: &PythonProcess,
+        planned: &Planned,
+        hooks: Option<Hooks>,
+        engine: &Engine,
+    ) {
+        let Ok(plan) = planned.as_ref() else { return };
+        let (pid, start_ticks) = (process.pid, process.start_ticks);
+        if discover::jit_active(pid) {
+            self.notes.push(format!("process {pid} has its JIT compiler on: calls inside compiled code are not seen"));
+        }
+        if !plan.exact {
+            self.notes.push(format!("process {pid}: counts on CPython {} are not promised to be exact", plan.version));
+        }
+        self.processes.insert(index, Process { pid, start_ticks, hooks, image: image_key(&process.image) });
+        let (version, source) = (plan.version.to_string(), plan.source.to_string());
+        engine.tell(Message::Process { index, pid, version, source });
+    }
+
+    /// Does what the engine asks for.
+    pub(super) fn serve(&mut self, engine: &Engine) {
+        let mut refused = Vec::new();
+        for request in engine.requests() {
+            let result = match request {
+                Request::Free(slots) => slots.into_iter().try_for_each(|slot| {
+                    self.hits_of_ended += self.kernel.thread(slot).hits;
+                    self.kernel.free_thread(slot)
+                }),
+                Request::Refuse(process, code, id) => {
+                    refused.push((process, code, id));
+                    Ok(())
+                }
+                Request::Process(event) => {
+                    self.process_event(&event, engine);
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                debug!("{error}");
+            }
+        }
+        if !refused.is_empty()
+            && let Err(error) = self.kernel.refuse_functions(&refused)
+        {
+            debug!("{error}");
+        }
+    }
+
+    fn process_event(&mut self, event: &Event, engine: &Engine) {
+        match *event {
+            Event::Exit { process, pid, .. } => self.end(process, pid),
+            Event::Exec { process: Some(index), pid, .. } => self.exec(index, pid, engine),
+            Event::Exec { process: None, pid, .. } if self.all => {
+                self.young.insert(pid, 0);
+            }
+            Event::Process { process: index, pid, image, .. } => self.taken_up(index, pid, image, engine),
+            _ => {}
+        }
+    }
+
+    /// The kernel side has taken up a process of a hooked image.
+    fn taken_up(&mut self, index: ProcessIndex, pid: u32, image: u32, engine: &Engine) {
+        let Some(planned) =
+            self.images.values().find(|known| known.hooks.image == image).map(|known| known.planned.clone())
+        else {
+            return;
+        };
+        let (Ok(plan), Ok(process)) = (planned.as_ref(), discover::inspect(pid)) else { return };
+        if let Err(error) = self.kernel.set_code_type(index, plan.code_type.wrapping_add(process.bias)) {
+            debug!("{error}");
+        }
+        self.introduce(index, &process, &planned, None, engine);
+    }
+
+    /// A followed process runs another program now, perhaps another Python.
+    fn exec(&mut self, index: ProcessIndex, pid: u32, engine: &Engine) {
+        if self.all {
+            self.end(index, pid);
+            self.young.insert(pid, 0);
+            return;
+        }
+        let Ok(process) = discover::inspect(pid) else {
+            self.notes.push(format!("process {pid} called exec and is no Python process any more"));
+            return;
+        };
+        let planned = self.plans.plan(&process.image);
+        let Ok(plan) = planned.as_ref() else {
+            self.notes.push(format!("process {pid} called exec and can't be traced any more"));
+            return;
+        };
+        let Some(known) = self.processes.get_mut(&index) else { return };
+        let key = image_key(&process.image);
+        let moved = if known.image == key {
+            Ok(())
+        } else {
+            self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid)).and_then(|hooks| {
+                known.image = key;
+                let image = hooks.image;
+                if let Some(old) = known.hooks.replace(hooks) {
+                    self.detaching.push(std::thread::spawn(move || old.detach()));
+                }
+                self.kernel.set_image(index, image)
+            })
+        };
+        let code_type = plan.code_type.wrapping_add(process.bias);
+        if let Err(error) = moved.and_then(|()| self.kernel.set_code_type(index, code_type)) {
+            self.notes.push(format!("process {pid} called exec and could not be followed: {error}"));
+            return;
+        }
+        let (version, source) = (plan.version.to_string(), plan.source.to_string());
+        engine.tell(Message::Process { index, pid, version, source });
+    }
+
+    /// Looks at what may have changed without an event.
+    pub(super) fn look(&mut self, engine: &Engine) {
+        let gone: Vec<_> = self
+            .processes
+            .iter()
+            .filter(|(_, process)| !is_alive(process.pid, process.start_ticks))
+            .map(|(&index, process)| (index, process.pid))
+            .collect();
+        for (index, pid) in gone {
+            self.end(index, pid);
+        }
+        let young: Vec<u32> = self.young.keys().copied().collect();
+        for pid in young {
+            self.look_at_young(pid, engine);
+        }
+    }
+
+    /// With `--all`: has a process that called exec become a Python process?
+    fn look_at_young(&mut self, pid: u32, engine: &Engine) {
+        let result = discover::inspect(pid);
+        match result {
+            Ok(process) => {
+                self.young.remove(&pid);
+                if let Err(error) = self.join(&process, engine) {
+                    note(&format!("process {pid} is left out: {error:#}"));
+                    self.notes.push(format!("process {pid} could not be traced"));
+                }
+            }
+            Err(NotTraceable::NotPython { .. }) => {
+                let looks = self.young.entry(pid).or_default();
+                *looks += 1;
+                if *looks > LOOKS_AFTER_EXEC {
+                    self.young.remove(&pid);
+                }
+            }
+            Err(_) => {
+                self.young.remove(&pid);
+            }
+        }
+    }
+
+    fn end(&mut self, index: ProcessIndex, pid: u32) {
+        let Some(process) = self.processes.remove(&index) else { return };
+        match self.kernel.process(index) {
+            Ok(state) => self.ended.push(totals(index, &state)),
+            Err(error) => debug!("{error}"),
+        }
+        if let Err(error) = self.kernel.remove_process(pid, index) {
+            debug!("{error}");
+        }
+        if let Some(hooks) = process.hooks {
+            self.detaching.push(std::thread::spawn(move || hooks.detach()));
+        }
+    }
+
+    /// Have all processes that were asked for ended?
+    pub(super) fn all_ended(&self) -> bool {
+        !self.all && self.processes.is_empty()
+    }
+
+    /// The processes that run.
+    pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.processes.values().map(|process| process.pid)
+    }
+
+    /// Counters of all live threads as of `end_ns`.
+    pub(super) fn threads(&self, end_ns: u64) -> Vec<ThreadTotals> {
+        let live = self.kernel.live_threads();
+        live.iter().map(|(slot, thread)| thread_totals(*slot, thread, end_ns)).collect()
+    }
+
+    /// Probe hits so far.
+    pub(super) fn hits(&self) -> u64 {
+        let live: u64 = self.kernel.live_threads().iter().map(|(_, thread)| thread.hits).sum();
+        live + self.hits_of_ended
+    }
+
+    /// Counters of all processes, and what the report's reader should know.
+    pub(super) fn totals(&mut self) -> Result<(Vec<ProcessTotals>, Vec<String>)> {
+        let mut all = std::mem::take(&mut self.ended);
+        for &index in self.processes.keys() {
+            all.push(totals(index, &self.kernel.process(index)?));
+        }
+        let mut notes = std::mem::take(&mut self.notes);
+        if !self.kernel.follows_memory() {
+            notes.push("memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)".into());
+        }
+        Ok((all, notes))
+    }
+
+    /// Takes all probes away.
+    pub(super) fn detach(self) {
+        let own = self.processes.into_values().filter_map(|process| process.hooks);
+        let shared = self.images.into_values().map(|image| image.hooks);
+        let hooks: Vec<_> = own.chain(shared).collect();
+        std::thread::scope(|scope| {
+            for hooks in hooks {
+                scope.spawn(move || hooks.detach());
+            }
+        });
+        for thread in self.detaching {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn totals(process: ProcessIndex, state: &tracer_common::state::Process) -> ProcessTotals {
+    ProcessTotals {
+        process,
+        lost: state.lost,
+        duplicates: state.duplicates,
+        mismatches: state.mismatches,
+        no_slot: state.no_slot,
+    }
+}
+
+fn image_key(image: &ImageFile) -> ImageKey {
+    (image.device, image.inode, image.modified_ns)
+}
+
+fn is_alive(pid: u32, start_ticks: u64) -> bool {
+    discover::start_ticks(pid).is_some_and(|ticks| ticks == start_ticks)
+}

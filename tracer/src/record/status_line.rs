@@ -1,0 +1,52 @@
+//! The line that shows, in a terminal, how a recording goes.
+
+use std::{
+    io::{IsTerminal as _, Write as _, stderr},
+    time::{Duration, Instant},
+};
+
+use crate::{engine::Progress, units};
+
+/// Shown only where standard error is a terminal.
+#[derive(Debug)]
+pub(super) struct StatusLine {
+    terminal: bool,
+    events: u64,
+    since: Instant,
+}
+
+impl StatusLine {
+    pub(super) fn new() -> Self {
+        Self { terminal: stderr().is_terminal(), events: 0, since: Instant::now() }
+    }
+
+    /// Shows elapsed time, events per second, losses, and resident memory of the processes together.
+    pub(super) fn show(&mut self, elapsed: Duration, progress: &Progress, pids: impl Iterator<Item = u32>) {
+        if !self.terminal {
+            return;
+        }
+        let events = progress.events();
+        let seconds = self.since.elapsed().as_secs_f64().max(0.001);
+        let rate = ((events - self.events) as f64 / seconds) as u64;
+        (self.events, self.since) = (events, Instant::now());
+        let rss: i64 = pids.map(resident_bytes).sum();
+        let text = format!(
+            "{:.1}s  {rate} events/s  {} lost  RSS {}",
+            elapsed.as_secs_f64(),
+            progress.lost(),
+            units::bytes(rss)
+        );
+        let _ = write!(stderr(), "\r\x1b[K{text}");
+    }
+
+    pub(super) fn clear(&self) {
+        if self.terminal {
+            let _ = write!(stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn resident_bytes(pid: u32) -> i64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<i64>().ok()).unwrap_or(0) * 4096
+}
