@@ -9,7 +9,9 @@
 pub mod attach;
 pub mod btf;
 pub mod decode;
+pub mod discover;
 pub mod event;
 pub mod launch;
 pub mod python;
 pub mod receive;
+pub mod text;

@@ -10,6 +10,7 @@ pub mod layout;
 pub mod opcodes;
 pub mod plan;
 pub mod planner;
+pub mod recognise;
 pub mod refusal;
 pub mod usdt_notes;
 pub mod version;

@@ -95,7 +95,10 @@ impl Elf {
     /// # Errors
     /// If they are not an x86-64 ELF file.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, ElfError> {
-        check_kind(&bytes)?;
+        if bytes.len() as u64 > MAX_SIZE {
+            return Err(ElfError::TooLarge);
+        }
+        check_ident(&bytes)?;
         let file = ElfFile64::<Endianness>::parse(bytes.as_slice())?;
         if file.architecture() != Architecture::X86_64 {
             return Err(ElfError::Machine);
@@ -214,10 +217,8 @@ impl Elf {
     }
 }
 
-fn check_kind(bytes: &[u8]) -> Result<(), ElfError> {
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(ElfError::TooLarge);
-    }
+/// Do the first bytes promise a 64-bit little-endian ELF file?
+pub(super) fn check_ident(bytes: &[u8]) -> Result<(), ElfError> {
     if bytes.get(..4) != Some(&elf::ELFMAG) {
         return Err(ElfError::NotElf);
     }

@@ -64,9 +64,7 @@ fn constants(minor: u8) -> Option<Layout> {
         str_kind_shift: 2,
         shim_owner: SHIM_OWNER,
         resume_mask: 3,
-        resume_ignored: 0,
-        ready: 0,
-        pad: [0; 2],
+        ..Layout::default()
     };
     Some(match minor {
         11 => Layout {

@@ -3,9 +3,9 @@
 use super::{elf::Elf, plan::Version, refusal::Refusal};
 
 /// Symbols that only an image with the interpreter's loop defines.
-const EVAL: [&str; 3] = ["_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx", "PyEval_EvalFrame"];
+pub(super) const EVAL: [&str; 3] = ["_PyEval_EvalFrameDefault", "PyEval_EvalFrameEx", "PyEval_EvalFrame"];
 /// Entry points of PyPy's library.
-const PYPY: [&str; 3] = ["pypy_execute_source", "pypy_setup_home", "rpython_startup_code"];
+pub(super) const PYPY: [&str; 3] = ["pypy_execute_source", "pypy_setup_home", "rpython_startup_code"];
 
 /// The version of the CPython in an image. `name` is the file's name, for those too old to say.
 ///

@@ -1,0 +1,51 @@
+//! Strings of traced processes, made safe to show on a terminal.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+/// The string with control characters, and those that reorder or hide text, written as escapes.
+///
+/// A process chooses its own name, command line and function names; shown as they are, they could move the cursor,
+/// change colours or disguise what follows.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if !is_unsafe(c) {
+            out.push(c);
+        } else if (c as u32) < 0x100 {
+            let _ = write!(out, "\\x{:02x}", c as u32);
+        } else {
+            let _ = write!(out, "\\u{{{:x}}}", c as u32);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// C0 and C1 controls and DEL; line and paragraph separators; marks, embeddings, overrides and isolates of
+/// bidirectional text; the byte order mark.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_borrowed() {
+        for text in ["python3 -m http.server", "größe", "名前", "a\\b"] {
+            assert!(matches!(shown(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    #[test]
+    fn controls_are_escaped() {
+        assert_eq!(shown("a\x1b[31mb\n"), "a\\x1b[31mb\\x0a");
+        assert_eq!(shown("\x7f\u{9b}31m"), "\\x7f\\x9b31m");
+        assert_eq!(shown("x\u{202e}y\u{2066}z"), "x\\u{202e}y\\u{2066}z");
+        assert_eq!(shown("\u{2028}\u{200f}"), "\\u{2028}\\u{200f}");
+    }
+}
