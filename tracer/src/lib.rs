@@ -15,3 +15,4 @@ pub mod launch;
 pub mod python;
 pub mod receive;
 pub mod text;
+pub mod units;
