@@ -12,6 +12,8 @@ pub mod decode;
 pub mod discover;
 pub mod event;
 pub mod launch;
+pub mod filter;
+pub mod functions;
 pub mod python;
 pub mod receive;
 pub mod text;

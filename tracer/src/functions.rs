@@ -1,0 +1,134 @@
+//! Names for function ids. One function may get several ids, because code objects come and go: all sums go by
+//! [`Row`], one per process, name, file and line.
+
+use rustc_hash::FxHashMap;
+
+use crate::event::{Function, FunctionId};
+use crate::filter::FunctionFilter;
+
+/// A function in this run's sums: the index of its row.
+pub type Row = u32;
+
+/// All functions heard of.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {
+    filter: FunctionFilter,
+    ids: FxHashMap<FunctionId, Option<Row>>,
+    identities: FxHashMap<(usize, Function), Row>,
+    rows: Vec<RowName>,
+}
+
+/// Whose row it is.
+#[derive(Clone, Debug)]
+pub struct RowName {
+    /// Number of its process, as [`Functions::announce`] was given it.
+    pub process: usize,
+    /// `None`: called, but never announced.
+    pub function: Option<Function>,
+}
+
+impl Functions {
+    /// No functions yet; frames of those that `filter` does not want will have no row.
+    pub fn new(filter: FunctionFilter) -> Self {
+        Self { filter, ..Self::default() }
+    }
+
+    /// A function's names have come. False: it is not wanted, or was known already.
+    pub fn announce(&mut self, id: FunctionId, process: usize, function: &Function) -> bool {
+        let unnamed = match self.ids.get(&id) {
+            None => None,
+            Some(&Some(row)) if self.rows[row as usize].function.is_none() => Some(row),
+            Some(_) => return false,
+        };
+        if !self.filter.matches(function) {
+            self.ids.insert(id, None);
+            return false;
+        }
+        let row = match unnamed {
+            // Its row is on stacks already: it stays, and the report adds it to others of the same name.
+            Some(row) => {
+                self.rows[row as usize].function = Some(function.clone());
+                row
+            }
+            None => self.named_row(process, function),
+        };
+        self.ids.insert(id, Some(row));
+        true
+    }
+
+    /// The row of a function id; `None` if its frames are not wanted.
+    pub fn row(&mut self, id: FunctionId, process: usize) -> Option<Row> {
+        if let Some(&row) = self.ids.get(&id) {
+            return row;
+        }
+        // Without its names a filter can't have matched it.
+        let row = self.filter.is_all().then(|| self.push(process, None));
+        self.ids.insert(id, row);
+        row
+    }
+
+    /// All rows, in order.
+    pub fn rows(&self) -> &[RowName] {
+        &self.rows
+    }
+
+    fn named_row(&mut self, process: usize, function: &Function) -> Row {
+        let identity = (process, function.clone());
+        if let Some(&row) = self.identities.get(&identity) {
+            return row;
+        }
+        let row = self.push(process, Some(function.clone()));
+        self.identities.insert(identity, row);
+        row
+    }
+
+    fn push(&mut self, process: usize, function: Option<Function>) -> Row {
+        self.rows.push(RowName { process, function });
+        (self.rows.len() - 1) as Row
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
+mod tests {
+    use super::*;
+
+    fn function(name: &str) -> Function {
+        Function { name: name.into(), file: "m.py".into(), line: 3 }
+    }
+
+    #[test]
+    fn ids_of_the_same_name_in_one_process_share_a_row() {
+        let mut functions = Functions::default();
+        for (id, process, name) in [(1, 0, "f"), (2, 0, "f"), (3, 1, "f"), (4, 0, "g")] {
+            assert!(functions.announce(id, process, &function(name)));
+        }
+        let rows: Vec<_> = (1..=4).map(|id| functions.row(id, 0)).collect();
+        assert_eq!(rows, [Some(0), Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_known_id_keeps_its_first_name() {
+        let mut functions = Functions::default();
+        assert!(functions.announce(1, 0, &function("f")));
+        assert!(!functions.announce(1, 0, &function("g")));
+        assert_eq!(functions.rows().len(), 1);
+    }
+
+    #[test]
+    fn a_name_that_comes_late_goes_to_the_row_in_use() {
+        let mut functions = Functions::default();
+        assert_eq!(functions.row(9, 0), Some(0));
+        assert!(functions.announce(9, 0, &function("f")));
+        assert_eq!(functions.row(9, 0), Some(0));
+        assert_eq!(functions.rows()[0].function, Some(function("f")));
+    }
+
+    #[test]
+    fn unwanted_and_unnamed_functions_have_no_row_under_a_filter() {
+        let mut functions = Functions::new(FunctionFilter::new(&["f".into()], &[]).unwrap());
+        assert!(functions.announce(1, 0, &function("f")));
+        assert!(!functions.announce(2, 0, &function("g")));
+        assert_eq!([1, 2, 3].map(|id| functions.row(id, 0)), [Some(0), None, None]);
+    }
+}
