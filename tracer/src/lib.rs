@@ -8,6 +8,7 @@
 
 pub mod attach;
 pub mod btf;
+pub mod charge;
 pub mod decode;
 pub mod discover;
 pub mod event;
@@ -16,5 +17,7 @@ pub mod filter;
 pub mod functions;
 pub mod python;
 pub mod receive;
+pub mod stacks;
+pub mod summary;
 pub mod text;
 pub mod units;

@@ -1,0 +1,70 @@
+//! Sums per function.
+
+use crate::charge::{Began, Cost, FinishedCall};
+use crate::functions::Row;
+
+/// What all calls of one function took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FunctionSums {
+    /// Calls that began in the window.
+    pub calls: u64,
+    /// Resumptions of generators and coroutines.
+    pub resumes: u64,
+    /// Calls, resumptions, and calls found open.
+    pub activations: u64,
+    /// Calls and resumptions made directly by it.
+    pub calls_made: u64,
+    /// Without what it called.
+    pub own: Cost,
+    /// With all that it called; recursion counted once.
+    pub cumulative: Cost,
+}
+
+impl FunctionSums {
+    /// Counts one call.
+    pub fn add(&mut self, call: &FinishedCall) {
+        match call.began {
+            Began::Call => self.calls += 1,
+            Began::Resumed => self.resumes += 1,
+            Began::Held => {}
+        }
+        self.activations += 1;
+        self.calls_made += call.calls_made;
+        self.own += call.own;
+        if !call.recursive {
+            self.cumulative += call.total;
+        }
+    }
+
+    /// Adds the sums of the same function from elsewhere.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.resumes += other.resumes;
+        self.activations += other.activations;
+        self.calls_made += other.calls_made;
+        self.own += other.own;
+        self.cumulative += other.cumulative;
+    }
+}
+
+/// The sums of all functions, by [`Row`].
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    rows: Vec<FunctionSums>,
+}
+
+impl Summary {
+    /// Counts one call of the function in `row`.
+    pub fn add(&mut self, row: Row, call: &FinishedCall) {
+        let row = row as usize;
+        if row >= self.rows.len() {
+            self.rows.resize(row + 1, FunctionSums::default());
+        }
+        self.rows[row].add(call);
+    }
+
+    /// The sums of one function.
+    pub fn row(&self, row: usize) -> FunctionSums {
+        self.rows.get(row).copied().unwrap_or_default()
+    }
+}
