@@ -1,0 +1,249 @@
+//! One traced thread: its stack, its open calls, its meter. Carries out what [`Stack`] decides.
+
+use crate::charge::{Activation, Began, BegunCall, Cost, Ended, FinishedCall, Meter};
+use crate::event::{FrameEvent, FunctionId};
+use crate::functions::{Functions, Row};
+use crate::pipeline::{CallSink, Counts};
+use crate::stacks::{HeldFrame, Stack, Then};
+use crate::summary::Summary;
+
+/// Where a thread's calls go.
+pub(super) struct Output<'a, S> {
+    pub(super) summary: &'a mut Summary,
+    pub(super) counts: &'a mut Counts,
+    pub(super) sink: &'a mut S,
+}
+
+/// A thread, from the time it got its slot.
+#[derive(Clone, Debug)]
+pub(super) struct Thread {
+    /// Number of its process.
+    pub(super) process: usize,
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    pub(super) meter: Meter,
+    stack: Stack,
+    open: Vec<Activation>,
+    /// The run of held frames being received, innermost first.
+    held: Vec<HeldFrame<FunctionId>>,
+    /// Something is known of its stack.
+    synced: bool,
+}
+
+impl Thread {
+    /// A thread of which nothing is known yet. Times count from `opened_ns`.
+    pub(super) fn new(process: usize, pid: u32, tid: u32, opened_ns: u64) -> Self {
+        Self {
+            process,
+            pid,
+            tid,
+            meter: Meter::new(opened_ns),
+            stack: Stack::default(),
+            open: Vec::new(),
+            held: Vec::new(),
+            synced: false,
+        }
+    }
+
+    /// The function on top.
+    pub(super) fn top(&self) -> Option<FunctionId> {
+        self.open.last().map(|call| call.function)
+    }
+
+    /// Records of this thread were lost: what follows is no longer its first word.
+    pub(super) fn lost(&mut self) {
+        self.synced = true;
+        self.held.clear();
+    }
+
+    /// A frame event.
+    pub(super) fn frame<S: CallSink>(
+        &mut self,
+        time_ns: u64,
+        frame: u64,
+        what: FrameEvent,
+        functions: &mut Functions,
+        out: &mut Output<'_, S>,
+    ) {
+        match what {
+            FrameEvent::Start { resumed, function } => {
+                let began = if resumed { Began::Resumed } else { Began::Call };
+                self.start(time_ns, frame, (function, began), functions, out);
+            }
+            FrameEvent::End => self.end(time_ns, frame, None, out),
+            FrameEvent::Yield => self.end(time_ns, frame, Some(Ended::Suspended), out),
+            FrameEvent::Raise { function } => self.raise(time_ns, frame, function, functions, out),
+            FrameEvent::Held { function } => {
+                if let Some(row) = functions.row(function, self.process) {
+                    self.held.push(HeldFrame { frame, row, function });
+                }
+            }
+        }
+    }
+
+    /// The stack as the interpreter has it is complete: this one becomes equal to it.
+    pub(super) fn held_end<S: CallSink>(&mut self, time_ns: u64, complete: bool, out: &mut Output<'_, S>) {
+        let mut truth = std::mem::take(&mut self.held);
+        truth.reverse();
+        let first = !std::mem::replace(&mut self.synced, true);
+        if !first {
+            self.meter.advance(time_ns);
+        }
+        let (keep, known) = self.stack.agreement(&truth, complete);
+        self.close_unseen(self.stack.depth() - keep, out);
+        let found = truth.get(known..).unwrap_or_default();
+        for held in found {
+            self.open(held.frame, held.row, held.function, Began::Held, out);
+        }
+        if first {
+            // Nothing had come from this thread: these were open since its slot was opened, where the meter stands.
+            out.counts.open_at_attach += found.len() as u64;
+            self.meter.advance(time_ns);
+        } else {
+            out.counts.repaired += found.len() as u64;
+        }
+        truth.clear();
+        self.held = truth;
+    }
+
+    /// Closes everything that is open.
+    pub(super) fn close_all<S: CallSink>(
+        &mut self,
+        time_ns: u64,
+        ended: Ended,
+        out: &mut Output<'_, S>,
+    ) -> usize {
+        self.meter.advance(time_ns);
+        let open = self.open.len();
+        for _ in 0..open {
+            self.close(ended, out);
+        }
+        self.held.clear();
+        open
+    }
+
+    fn start<S: CallSink>(
+        &mut self,
+        time_ns: u64,
+        frame: u64,
+        (function, began): (FunctionId, Began),
+        functions: &mut Functions,
+        out: &mut Output<'_, S>,
+    ) {
+        let row = functions.row(function, self.process);
+        self.on_event(time_ns);
+        let step = self.stack.start(frame, row);
+        self.close_unseen(step.unseen, out);
+        match (step.then, row) {
+            (Then::Push, Some(row)) => self.open(frame, row, function, began, out),
+            (Then::Duplicate, _) => out.counts.duplicates += 1,
+            _ => {}
+        }
+    }
+
+    fn end<S: CallSink>(&mut self, time_ns: u64, frame: u64, ended: Option<Ended>, out: &mut Output<'_, S>) {
+        self.on_event(time_ns);
+        let step = self.stack.end(frame);
+        self.close_unseen(step.unseen, out);
+        if step.then == Then::Close {
+            let raised = self.open.last().is_some_and(|call| call.raised);
+            self.close(ended.unwrap_or(if raised { Ended::Raised } else { Ended::Returned }), out);
+        } else {
+            out.counts.unmatched_ends += 1;
+        }
+    }
+
+    fn raise<S: CallSink>(
+        &mut self,
+        time_ns: u64,
+        frame: u64,
+        function: FunctionId,
+        functions: &mut Functions,
+        out: &mut Output<'_, S>,
+    ) {
+        let row = functions.row(function, self.process);
+        self.on_event(time_ns);
+        let step = self.stack.raise(frame, row.is_some());
+        self.close_unseen(step.unseen, out);
+        if let (Then::Push, Some(row)) = (step.then, row) {
+            self.open(frame, row, function, Began::Resumed, out);
+        }
+        if let (Then::Push | Then::Mark, Some(top)) = (step.then, self.open.last_mut()) {
+            top.raised = true;
+        }
+    }
+
+    fn on_event(&mut self, time_ns: u64) {
+        self.synced = true;
+        self.meter.advance(time_ns);
+    }
+
+    fn close_unseen<S: CallSink>(&mut self, n: usize, out: &mut Output<'_, S>) {
+        for _ in 0..n {
+            self.close(Ended::Unseen, out);
+        }
+        out.counts.repaired += n as u64;
+    }
+
+    fn open<S: CallSink>(
+        &mut self,
+        frame: u64,
+        row: Row,
+        function: FunctionId,
+        began: Began,
+        out: &mut Output<'_, S>,
+    ) {
+        if let Some(caller) = self.open.last_mut() {
+            caller.raised = false;
+            caller.calls_made += u64::from(began != Began::Held);
+        }
+        let recursive = self.stack.holds(row);
+        let from = self.meter.now();
+        out.sink.begun(&BegunCall {
+            time_ns: from.wall_ns,
+            pid: self.pid,
+            tid: self.tid,
+            function,
+            depth: self.stack.depth() as u32,
+            began,
+            recursive,
+        });
+        self.stack.push(frame, row);
+        self.open.push(Activation {
+            function,
+            began,
+            raised: false,
+            recursive,
+            calls_made: 0,
+            from,
+            children: Cost::default(),
+        });
+    }
+
+    fn close<S: CallSink>(&mut self, ended: Ended, out: &mut Output<'_, S>) {
+        let (Some(row), Some(call)) = (self.stack.pop(), self.open.pop()) else { return };
+        let now = self.meter.now();
+        let total = now - call.from;
+        let caller = self.open.last_mut().map(|caller| {
+            caller.children += total;
+            caller.function
+        });
+        let finished = FinishedCall {
+            pid: self.pid,
+            tid: self.tid,
+            function: call.function,
+            caller,
+            depth: self.stack.depth() as u32,
+            start_ns: call.from.wall_ns,
+            end_ns: now.wall_ns,
+            total,
+            own: total - call.children,
+            calls_made: call.calls_made,
+            began: call.began,
+            ended,
+            recursive: call.recursive,
+        };
+        out.summary.add(row, &finished);
+        out.sink.finished(&finished);
+    }
+}

@@ -1,0 +1,246 @@
+//! What a run found out. The JSON form is a contract: keys are added, never renamed.
+
+mod fit;
+mod lines;
+pub mod table;
+
+use std::cmp::Reverse;
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+
+use crate::event::Function;
+use crate::summary::FunctionSums;
+
+/// Version of the JSON form.
+pub const SCHEMA: u32 = 1;
+/// Name of the row for changes of resident memory made by other tasks.
+pub const OUTSIDE: &str = "<outside>";
+/// Name of the row for changes of resident memory by threads that have no Python frame open.
+pub const NO_FRAME: &str = "<no python frame>";
+/// Name of functions that were called but never named.
+pub const UNNAMED: &str = "<unknown>";
+
+/// The report of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// When.
+    pub window: Window,
+    /// The traced processes.
+    pub processes: Vec<ProcessReport>,
+    /// Every function that was called, by process, largest self time first.
+    pub functions: Vec<FunctionReport>,
+    /// Whether all of it was seen.
+    pub account: Account,
+}
+
+/// How things stand, without the functions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// When.
+    pub window: Window,
+    /// The traced processes.
+    pub processes: Vec<ProcessReport>,
+    /// Whether all was seen.
+    pub account: Account,
+}
+
+/// The recording window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its beginning, nanoseconds since 1970.
+    pub start_unix_ns: u64,
+    /// Its length in nanoseconds.
+    pub duration_ns: u64,
+}
+
+/// One traced process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessReport {
+    /// Process id.
+    pub pid: u32,
+    /// Version of its interpreter.
+    pub version: Option<String>,
+    /// How it was traced.
+    pub source: Option<String>,
+    /// Resident memory at the beginning.
+    pub rss_start_bytes: i64,
+    /// Resident memory at the end.
+    pub rss_end_bytes: i64,
+    /// The most there was.
+    pub rss_peak_bytes: i64,
+    /// Change by other tasks; in the row [`OUTSIDE`].
+    #[serde(default)]
+    pub outside_rss_bytes: i64,
+    /// Change by threads without a Python frame; in the row [`NO_FRAME`].
+    #[serde(default)]
+    pub no_frame_rss_bytes: i64,
+    /// Swapped out at the end.
+    #[serde(default)]
+    pub swap_bytes: i64,
+    /// Events lost.
+    #[serde(default)]
+    pub lost: u64,
+}
+
+/// The sums of one function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionReport {
+    /// Process id.
+    pub pid: u32,
+    /// Qualified name where the interpreter has it.
+    pub function: String,
+    /// Its file.
+    pub file: String,
+    /// First line of its definition.
+    pub line: u32,
+    /// Calls that began in the window.
+    pub calls: u64,
+    /// Resumptions of a generator or coroutine.
+    pub resumes: u64,
+    /// Wall time without what it called.
+    pub self_wall_ns: u64,
+    /// Wall time with all that it called; recursion counted once.
+    pub cum_wall_ns: u64,
+    /// CPU time without what it called.
+    pub self_cpu_ns: u64,
+    /// CPU time with all that it called.
+    pub cum_cpu_ns: u64,
+    /// Change of resident memory while it was on top.
+    pub self_rss_bytes: i64,
+    /// Change of resident memory while it was open, by its thread.
+    pub cum_rss_bytes: i64,
+    /// Page faults while it was on top.
+    pub page_faults: u64,
+    /// Calls, resumptions, and calls found open.
+    #[serde(default)]
+    pub activations: u64,
+    /// Calls and resumptions made directly by it.
+    #[serde(default)]
+    pub calls_made: u64,
+}
+
+/// Whether all was seen, what had to be made good, and what the run cost the traced processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Events received.
+    pub events: u64,
+    /// Events lost.
+    pub lost: u64,
+    /// Frames whose beginning or end was not seen.
+    pub repaired: u64,
+    /// Calls cut off by the beginning of the window.
+    pub open_at_attach: u64,
+    /// Calls cut off by its end.
+    pub open_at_detach: u64,
+    /// How often a probe was hit.
+    pub probe_hits: u64,
+    /// What all hits together cost, in nanoseconds.
+    pub probe_cost_ns: u64,
+    /// Starts reported twice.
+    #[serde(default)]
+    pub duplicates: u64,
+    /// Ends of frames that are on no stack.
+    #[serde(default)]
+    pub unmatched_ends: u64,
+    /// Events of threads that were never announced.
+    #[serde(default)]
+    pub unknown_thread: u64,
+    /// Hits that were not what their site promises.
+    #[serde(default)]
+    pub mismatches: u64,
+    /// Threads that got no slot.
+    #[serde(default)]
+    pub no_slot: u64,
+    /// What the reader should know besides.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// Puts a report together. Rows of the same function become one, functions never called are left out.
+    pub fn new(status: Status, rows: impl IntoIterator<Item = FunctionReport>) -> Self {
+        let mut functions: Vec<FunctionReport> = Vec::new();
+        let mut known = FxHashMap::default();
+        for row in rows.into_iter().chain(status.processes.iter().flat_map(special_rows)) {
+            let identity = (row.pid, row.function.clone(), row.file.clone(), row.line);
+            let at = *known.entry(identity).or_insert(functions.len());
+            match functions.get_mut(at) {
+                Some(known) => merge(known, &row),
+                None => functions.push(row),
+            }
+        }
+        functions.retain(|row| row.activations > 0 || row.self_rss_bytes != 0);
+        functions.sort_by(|a, b| order(a).cmp(&order(b)));
+        let Status { window, processes, account } = status;
+        Self { schema: SCHEMA, window, processes, functions, account }
+    }
+
+    /// The report in its JSON form.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+impl FunctionReport {
+    /// The sums of a function of a process. Without its names it is [`UNNAMED`].
+    pub fn new(pid: u32, function: Option<&Function>, sums: &FunctionSums) -> Self {
+        let (name, file, line) =
+            function.map_or((UNNAMED, "", 0), |function| (&*function.name, &*function.file, function.line));
+        Self {
+            pid,
+            function: name.to_owned(),
+            file: file.to_owned(),
+            line,
+            calls: sums.calls,
+            resumes: sums.resumes,
+            self_wall_ns: sums.own.wall_ns,
+            cum_wall_ns: sums.cumulative.wall_ns,
+            self_cpu_ns: sums.own.cpu_ns(),
+            cum_cpu_ns: sums.cumulative.cpu_ns(),
+            self_rss_bytes: sums.own.rss_bytes,
+            cum_rss_bytes: sums.cumulative.rss_bytes,
+            page_faults: sums.own.faults,
+            activations: sums.activations,
+            calls_made: sums.calls_made,
+        }
+    }
+
+    /// Is this a function, not one of the rows for memory that no function is charged with?
+    pub fn is_function(&self) -> bool {
+        self.activations > 0
+    }
+}
+
+/// Memory that no function is charged with. Such a row is there if it is not 0.
+fn special_rows(process: &ProcessReport) -> [FunctionReport; 2] {
+    [(OUTSIDE, process.outside_rss_bytes), (NO_FRAME, process.no_frame_rss_bytes)].map(|(name, bytes)| {
+        FunctionReport {
+            pid: process.pid,
+            function: name.to_owned(),
+            self_rss_bytes: bytes,
+            cum_rss_bytes: bytes,
+            ..FunctionReport::default()
+        }
+    })
+}
+
+fn merge(into: &mut FunctionReport, row: &FunctionReport) {
+    into.calls += row.calls;
+    into.resumes += row.resumes;
+    into.self_wall_ns += row.self_wall_ns;
+    into.cum_wall_ns += row.cum_wall_ns;
+    into.self_cpu_ns += row.self_cpu_ns;
+    into.cum_cpu_ns += row.cum_cpu_ns;
+    into.self_rss_bytes += row.self_rss_bytes;
+    into.cum_rss_bytes += row.cum_rss_bytes;
+    into.page_faults += row.page_faults;
+    into.activations += row.activations;
+    into.calls_made += row.calls_made;
+}
+
+fn order(row: &FunctionReport) -> (u32, Reverse<u64>, &str, &str, u32) {
+    (row.pid, Reverse(row.self_wall_ns), &row.function, &row.file, row.line)
+}

@@ -1,0 +1,123 @@
+//! The lines around the table: what was recorded, totals of each process, and the account.
+
+use std::fmt::Write as _;
+
+use super::{Account, FunctionReport, ProcessReport, Report};
+use crate::text::shown;
+use crate::units::{count, duration, percent, signed_bytes, size};
+
+const ALERT: &str = "\x1b[1;31m";
+const PLAIN: &str = "\x1b[0m";
+
+/// What was recorded, and for how long.
+pub(super) fn heading(report: &Report) -> String {
+    let length = duration(report.window.duration_ns);
+    let processes = match report.processes.len() {
+        1 => "1 process".to_owned(),
+        n => format!("{n} processes"),
+    };
+    let calls = if report.functions.iter().any(FunctionReport::is_function) {
+        ""
+    } else {
+        ": no Python function ran"
+    };
+    format!("{length} of {processes}{calls}\n\n")
+}
+
+/// What the limit has left out.
+pub(super) fn hidden(rows: &[&FunctionReport]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let own: u64 = rows.iter().map(|row| row.self_wall_ns).sum();
+    format!(
+        "{} more functions with {} of self time are not shown (--limit 0 shows all)\n\n",
+        rows.len(),
+        duration(own)
+    )
+}
+
+/// Totals and account.
+pub(super) fn footer(report: &Report, colour: bool) -> String {
+    let mut out = String::new();
+    for process in &report.processes {
+        out += &total(report, process);
+    }
+    out += &cost(&report.account, report.window.duration_ns);
+    out += &account(&report.account, colour);
+    out
+}
+
+fn total(report: &Report, process: &ProcessReport) -> String {
+    let rows = || report.functions.iter().filter(|row| row.pid == process.pid && row.is_function());
+    let sum = |value: fn(&FunctionReport) -> u64| rows().map(value).sum::<u64>();
+    let mut out = format!("process {}", process.pid);
+    if let Some(version) = &process.version {
+        let _ = write!(out, ", CPython {}", shown(version));
+    }
+    if let Some(source) = &process.source {
+        let _ = write!(out, " ({})", shown(source));
+    }
+    let _ = write!(
+        out,
+        ": {} functions, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n  resident memory {} -> {} ({}), peak {}",
+        rows().count(),
+        count(sum(|row| row.calls)),
+        count(sum(|row| row.resumes)),
+        duration(sum(|row| row.self_wall_ns)),
+        duration(sum(|row| row.self_cpu_ns)),
+        count(sum(|row| row.page_faults)),
+        resident(process.rss_start_bytes),
+        resident(process.rss_end_bytes),
+        signed_bytes(process.rss_end_bytes - process.rss_start_bytes),
+        resident(process.rss_peak_bytes),
+    );
+    if process.swap_bytes != 0 {
+        let _ = write!(out, ", swapped out {}", resident(process.swap_bytes));
+    }
+    out.push('\n');
+    out
+}
+
+/// A total can be below 0 only if counting began without one.
+fn resident(bytes: i64) -> String {
+    u64::try_from(bytes).map_or_else(|_| signed_bytes(bytes), size)
+}
+
+fn cost(account: &Account, window_ns: u64) -> String {
+    let hits = account.probe_hits;
+    let Some(per_hit) = account.probe_cost_ns.checked_div(hits) else {
+        return "times include the probes' own cost: no hit was counted\n".to_owned();
+    };
+    format!(
+        "times include the probes' own cost: {} hits x {} = {}, {} of the window\n",
+        count(hits),
+        duration(per_hit),
+        duration(account.probe_cost_ns),
+        percent(account.probe_cost_ns, window_ns),
+    )
+}
+
+fn account(account: &Account, colour: bool) -> String {
+    let lost = format!("{} lost", count(account.lost));
+    let lost = if colour && account.lost > 0 { format!("{ALERT}{lost}{PLAIN}") } else { lost };
+    let mut out = format!(
+        "account: {} events, {lost}, {} repaired; calls open at attach {}, at detach {}\n",
+        count(account.events),
+        count(account.repaired),
+        count(account.open_at_attach),
+        count(account.open_at_detach),
+    );
+    let trouble = [
+        (account.mismatches, "hits where no frame was as expected (not counted)"),
+        (account.no_slot, "threads not followed: too many at once"),
+        (account.unknown_thread, "events of threads that were not announced"),
+    ];
+    for (n, what) in trouble.iter().filter(|(n, _)| *n > 0) {
+        let _ = writeln!(out, "  {} {what}", count(*n));
+    }
+    for note in &account.notes {
+        let _ = writeln!(out, "  {}", shown(note));
+    }
+    out
+}

@@ -1,0 +1,155 @@
+use super::*;
+use crate::report::{Account, ProcessReport, Status, Window};
+
+fn report() -> Report {
+    let function = |name: &str, file: &str, calls, wall: u64| FunctionReport {
+        pid: 4711,
+        function: name.into(),
+        file: file.into(),
+        line: 12,
+        calls,
+        resumes: calls / 4,
+        self_wall_ns: wall,
+        cum_wall_ns: wall * 3,
+        self_cpu_ns: wall / 2,
+        cum_cpu_ns: wall,
+        self_rss_bytes: 4096,
+        cum_rss_bytes: -1_310_720,
+        page_faults: 17,
+        activations: calls.max(1),
+        calls_made: 0,
+    };
+    let status = Status {
+        window: Window { start_unix_ns: 1_700_000_000_000_000_000, duration_ns: 12_000_000_000 },
+        processes: vec![ProcessReport {
+            pid: 4711,
+            version: Some("3.11.2".into()),
+            source: Some("eval loop".into()),
+            rss_start_bytes: 50 << 20,
+            rss_end_bytes: (50 << 20) + 4096 * 2,
+            rss_peak_bytes: 51 << 20,
+            outside_rss_bytes: -4096,
+            ..ProcessReport::default()
+        }],
+        account: Account {
+            events: 2_469_134,
+            lost: 3,
+            probe_hits: 1_234_567,
+            probe_cost_ns: 532_098_377,
+            notes: vec!["a \x1b[31mnote".into()],
+            ..Account::default()
+        },
+    };
+    let rows = [
+        function("Order.total", "/shop/orders.py", 1_234, 5_000_000_000),
+        function(
+            "create_app.<locals>.handle_the_request.<locals>.inner",
+            "/srv/shop/a/very/long/path/to/handlers/cart.py",
+            7,
+            1_000,
+        ),
+        function("evil\x1b[2Jname\n", "ev\u{202e}il.py", 0, 10),
+    ];
+    Report::new(status, rows)
+}
+
+fn text(width: Option<u16>, limit: usize) -> String {
+    render(&report(), &TableOptions { sort: Sort::Own, limit, width, colour: false })
+}
+
+#[test]
+fn fits_a_terminal_of_80_and_of_120_columns() {
+    for width in [80, 120] {
+        let text = text(Some(width), 0);
+        let table = text.split("\n\n").nth(1).unwrap();
+        for line in table.lines() {
+            assert!(line.chars().count() <= usize::from(width), "{width}: {line}");
+        }
+        assert!(table.contains("Order.total") && table.contains("/shop/orders.py:12"), "{table}");
+        assert!(
+            table.contains("5.00 s") && table.contains("15.0 s") && table.contains("-1.25 MiB"),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn is_one_line_for_each_function_in_a_pipe() {
+    let text = text(None, 0);
+    let line = text.lines().find(|line| line.contains("inner")).unwrap();
+    for part in [
+        "create_app.<locals>.handle_the_request.<locals>.inner  /srv/shop/a/very/long/path/to/handlers/cart.py:12",
+        "1.00 us",
+        "3.00 us",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn says_how_many_functions_it_hides() {
+    let text = text(Some(80), 1);
+    assert!(
+        text.contains("2 more functions with 1.01 us of self time are not shown (--limit 0 shows all)"),
+        "{text}"
+    );
+    assert!(!text.contains("inner"));
+    assert!(text.contains("<outside>"), "memory charged to no function is always shown\n{text}");
+}
+
+#[test]
+fn ends_with_totals_cost_and_account() {
+    let text = text(Some(80), 0);
+    let wanted = "\
+process 4711, CPython 3.11.2 (eval loop): 3 functions, 1 241 calls, 309 resumed, self time 5.00 s, on CPU 2.50 s, 51 faults
+  resident memory 50 MiB -> 50.0 MiB (+8 KiB), peak 51 MiB
+times include the probes' own cost: 1 234 567 hits x 431 ns = 532 ms, 4.4 % of the window
+account: 2 469 134 events, 3 lost, 0 repaired; calls open at attach 0, at detach 0
+  a \\x1b[31mnote
+";
+    assert!(text.ends_with(wanted), "{text}");
+}
+
+#[test]
+fn shows_no_control_characters_of_the_traced_process() {
+    for width in [None, Some(80), Some(120)] {
+        let text = text(width, 0);
+        assert!(text.contains("evil\\x1b[2Jname\\x0a") && text.contains("ev\\u{202e}il.py:12"), "{text}");
+        assert!(!text.contains(['\x1b', '\u{202e}']));
+    }
+}
+
+#[test]
+fn colours_only_where_asked() {
+    let coloured =
+        render(&report(), &TableOptions { sort: Sort::Own, limit: 0, width: Some(80), colour: true });
+    assert!(coloured.contains("\x1b[1;31m3 lost\x1b[0m"));
+}
+
+#[test]
+fn sorts_by_what_was_asked() {
+    let first = |sort| {
+        let text = render(&report(), &TableOptions { sort, limit: 1, width: None, colour: false });
+        text.lines().nth(3).unwrap().split_whitespace().next().unwrap().to_owned()
+    };
+    assert_eq!(first(Sort::Own), "Order.total");
+    assert_eq!(first(Sort::Calls), "Order.total");
+    assert_eq!(Sort::default(), Sort::Own);
+}
+
+#[test]
+fn an_empty_report_says_that_nothing_ran() {
+    let text = render(
+        &Report::new(Status::default(), []),
+        &TableOptions { sort: Sort::Own, limit: 0, width: Some(80), colour: false },
+    );
+    assert!(text.contains("no Python function ran") && text.contains("account: 0 events"), "{text}");
+}
+
+#[test]
+fn several_processes_are_told_apart() {
+    let mut report = report();
+    report.processes.push(ProcessReport { pid: 4712, ..ProcessReport::default() });
+    let text = render(&report, &TableOptions { sort: Sort::Own, limit: 0, width: Some(80), colour: false });
+    assert!(text.contains("[4711] ..."), "{text}");
+}
