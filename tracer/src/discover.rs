@@ -131,6 +131,11 @@ pub fn jit_active(pid: u32) -> bool {
         .any(|entry| matches!(entry.strip_prefix(b"PYTHON_JIT="), Some(v) if v != b"0"))
 }
 
+/// When a process started, in clock ticks since boot; `None` if it has ended, collected by its parent or not.
+pub fn start_ticks(pid: u32) -> Option<u64> {
+    stat(pid).ok().filter(|stat| stat.state != 'Z' && stat.state != 'X').map(|stat| stat.starttime)
+}
+
 /// Command line of a process, arguments separated by spaces; escape where shown.
 pub fn command(pid: u32) -> String {
     let mut bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -34,7 +34,7 @@ impl StatusLine {
             "{:.1}s  {rate} events/s  {} lost  RSS {}",
             elapsed.as_secs_f64(),
             progress.lost(),
-            units::bytes(rss)
+            units::size(rss.max(0) as u64)
         );
         let _ = write!(stderr(), "\r\x1b[K{text}");
     }

@@ -1,0 +1,156 @@
+//! `pytracer record`.
+
+use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+use tracer_common::limits::RING_BYTES;
+
+use crate::{
+    filter::FunctionFilter,
+    log::LogKind,
+    record::{self, Options, Outcome, Targets},
+    report::table::{Sort, TableOptions, render},
+};
+
+/// Exit status when events were lost and `--fail-on-loss` was given.
+const LOST: u8 = 3;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  pytracer record -p 4242 --duration 10s
+  pytracer record -p 4242 -p 4243 --json > report.json
+  pytracer record -p 4242 --function 'app.*' --file '*/handlers/*.py'
+  pytracer record --all --duration 1m --sort rss
+  pytracer record -o rec -- python3 app.py --its-own arguments
+
+Ctrl-C ends the recording and prints the report; the traced process runs on.")]
+pub(super) struct Arguments {
+    /// Process to attach to (repeatable)
+    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["all", "command"], conflicts_with_all = ["all", "command"])]
+    pid: Vec<u32>,
+    /// Every Python process there is, and every one that starts later
+    #[arg(long, conflicts_with = "command")]
+    all: bool,
+    /// End after this time: 10s, 1m30s, 500ms
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Only functions whose qualified name matches, with or without module: 'Order.total', 'app.*' (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    function: Vec<String>,
+    /// Only functions of files that match: '*/handlers/*.py' (repeatable; a function is kept if any glob matches)
+    #[arg(long, value_name = "GLOB")]
+    file: Vec<String>,
+    /// Keep the event log in this folder, which must not exist or be empty
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// What the event log holds: one row per finished call, or one per entry and return
+    #[arg(long, value_name = "ROWS", default_value = "calls", requires = "output")]
+    log: LogKind,
+    /// The report as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Order of the table
+    #[arg(long, value_enum, default_value = "self")]
+    sort: Sort,
+    /// Functions in the table; 0: all
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    limit: usize,
+    /// Exit with status 3 if any event was lost
+    #[arg(long)]
+    fail_on_loss: bool,
+    /// Size of the ring buffer between kernel and pytracer, rounded up to a power of two: 64K, 32M
+    #[arg(long, value_name = "SIZE", value_parser = ring_bytes, default_value_t = RING_BYTES, hide_default_value = true)]
+    ring_size: u32,
+    /// Command to start and trace from its first function
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let targets = if self.all {
+            Targets::All
+        } else if self.command.is_empty() {
+            Targets::Pids(self.pid)
+        } else {
+            Targets::Command(self.command)
+        };
+        let options = Options {
+            targets,
+            duration: self.duration,
+            filter: FunctionFilter::new(&self.function, &self.file)?,
+            log: self.output.map(|path| (path, self.log)),
+            ring_bytes: self.ring_size,
+            arguments: std::env::args().collect(),
+        };
+        let Outcome { report, exit_code } = record::record(&options)?;
+        let text = if self.json {
+            report.to_json()? + "\n"
+        } else {
+            render(&report, &TableOptions::for_stdout(self.sort, self.limit))
+        };
+        std::io::stdout().write_all(text.as_bytes())?;
+        Ok(match exit_code {
+            Some(code) if code != 0 => code.into(),
+            _ if self.fail_on_loss && report.account.lost > 0 => LOST.into(),
+            _ => ExitCode::SUCCESS,
+        })
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let plain: Option<f64> = text.parse().ok();
+    let duration = match plain {
+        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        None => text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok()),
+    };
+    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "not a time: write 10s, 1m30s or 500ms".into())
+}
+
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    const PAGE: u64 = 4096;
+    const LARGEST: u64 = 1 << 30;
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => 0,
+    };
+    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).unwrap_or(0);
+    if (PAGE..=LARGEST).contains(&bytes) {
+        Ok(bytes.next_power_of_two() as u32)
+    } else {
+        Err("not a size between 4K and 1G".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_as_people_write_them() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
+        for bad in ["", "0s", "-1s", "soon", "NaN", "1e300"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_become_powers_of_two() {
+        assert_eq!(ring_bytes("64K"), Ok(64 << 10));
+        assert_eq!(ring_bytes("3 MiB"), Ok(4 << 20));
+        for bad in ["", "1", "2G", "64X", "-4K", "99999999999999999999"] {
+            assert!(ring_bytes(bad).is_err(), "{bad}");
+        }
+    }
+}
