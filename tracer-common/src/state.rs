@@ -20,6 +20,8 @@ pub struct Process {
     pub mismatches: u64,
     /// Threads for which no slot was left; their events were not sent.
     pub no_slot: u64,
+    /// Probe hits of threads that have ended.
+    pub hits: u64,
     /// Shared part of each resident memory counter when last looked at.
     pub rss_count: [i64; 4],
 }

@@ -14,7 +14,7 @@ use crate::{
     function,
     kernel::read_user,
     maps::{LAYOUTS, PROCESSES, THREADS},
-    ring::{send, send_loss, send_task},
+    ring::{send, send_counters, send_loss, send_task},
 };
 
 struct Walk {
@@ -44,7 +44,8 @@ pub(crate) fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32
         }
         thread.state |= thread_state::ANNOUNCED;
     }
-    if !send_loss(slot, thread, time_ns) {
+    // The counters first: the time up to now is charged when the stack is known.
+    if !send_loss(slot, thread, time_ns) || !send_counters(slot, thread, time_ns) {
         return 0;
     }
     let mut walk = Walk { time_ns, frame, slot, process: thread.process, image, skip, full: 0, complete: 0 };

@@ -332,6 +332,19 @@ impl Kernel {
         Ok(())
     }
 
+    /// Takes a live thread's slot away, after its process was removed.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    fn forget_thread(&mut self, tid: u32) -> Result<(), AttachError> {
+        if let Ok(slot) = self.tasks.get(&tid, 0) {
+            self.tasks.remove(&tid)?;
+            self.forget_current()?;
+            self.free_threads.push(slot, 0)?;
+        }
+        Ok(())
+    }
+
     /// State of a process as the kernel side has it.
     ///
     /// # Errors

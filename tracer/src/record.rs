@@ -78,8 +78,7 @@ pub fn record(options: &Options) -> Result<Outcome> {
         // From here on a signal ends the recording, not the program.
         let mut stop = Stop::new()?;
         let held = hold(&options.targets)?;
-        let mut session = Session::start(options)?;
-        let child = session.follow_targets(&options.targets, held)?;
+        let (session, child) = Session::start(options, held)?;
         session.run(&mut stop, child, options.duration).await
     })
 }
@@ -133,7 +132,8 @@ struct Session {
 }
 
 impl Session {
-    fn start(options: &Options) -> Result<Self> {
+    /// Puts all probes in place, then lets the events come. Returns the command too, which runs from here on.
+    fn start(options: &Options, held: Option<Held>) -> Result<(Self, Option<Child>)> {
         let log = match &options.log {
             Some((path, kind)) => {
                 let about = LogOptions { kind: *kind, arguments: options.arguments.clone() };
@@ -150,32 +150,24 @@ impl Session {
         let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;
         // The calibration's own records.
         while !receiver.drain().is_empty() {}
+        let mut followed = Followed::new(kernel);
+        let hooked = match (&options.targets, &held) {
+            (Targets::Pids(pids), _) => pids.iter().map(|&pid| followed.hook(pid)).collect::<Result<_>>()?,
+            (Targets::All, _) => followed.hook_all(),
+            (Targets::Command(_), held) => {
+                held.iter().map(|held| followed.hook(held.pid())).collect::<Result<_>>()?
+            }
+        };
+        let window_start_ns = monotonic_ns();
         let engine = Engine::start(
-            PipelineOptions {
-                window_start_ns: monotonic_ns(),
-                start_unix_ns: unix_ns(),
-                filter: options.filter.clone(),
-            },
+            PipelineOptions { window_start_ns, start_unix_ns: unix_ns(), filter: options.filter.clone() },
             log,
         )?;
-        let followed = Followed::new(kernel);
-        Ok(Self { receiver, engine, followed, hit_cost_ns, line: StatusLine::new() })
-    }
-
-    /// Puts the probes in place. Returns the command, which runs from here on.
-    fn follow_targets(&mut self, targets: &Targets, held: Option<Held>) -> Result<Option<Child>> {
-        match targets {
-            Targets::Pids(pids) => {
-                for &pid in pids {
-                    self.followed.follow(pid, &self.engine)?;
-                }
-            }
-            Targets::All => self.followed.follow_all(&self.engine)?,
-            Targets::Command(_) => {}
+        for process in hooked {
+            followed.add(process, &engine)?;
         }
-        let Some(held) = held else { return Ok(None) };
-        self.followed.follow(held.pid(), &self.engine)?;
-        Ok(Some(held.release().context("let the command run")?))
+        let child = held.map(Held::release).transpose().context("let the command run")?;
+        Ok((Self { receiver, engine, followed, hit_cost_ns, line: StatusLine::new() }, child))
     }
 
     async fn run(
@@ -239,7 +231,6 @@ impl Session {
     fn finish(mut self) -> Result<Report> {
         let end_ns = monotonic_ns();
         let threads = self.followed.threads(end_ns);
-        let probe_hits = self.followed.hits();
         // What is in the ring buffer first, then the rest: only records of after the end are left out.
         self.drain();
         self.engine.tell(Message::Until(end_ns));
@@ -250,6 +241,7 @@ impl Session {
             }
             self.engine.tell(Message::Records(chunk));
         }
+        let probe_hits = self.followed.hits();
         let (processes, notes) = self.followed.totals()?;
         let ending = Ending {
             end_ns,

@@ -8,8 +8,8 @@ use tracer_common::{
 
 use crate::{
     kernel::{current_task, read_kernel},
-    maps::{MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, all, kernel_offset},
-    ring::{lose, send_counters, send_loss, send_task},
+    maps::{MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, all, atomic_add, kernel_offset},
+    ring::{lose, send_counters, send_loss, send_task, with_process},
     thread::{self, UNTRACED, note, now},
 };
 
@@ -65,6 +65,10 @@ pub(crate) fn exit(_ctx: &BtfTracePointContext) {
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let time_ns = now();
     if let Some((slot, thread)) = slot(tid) {
+        with_process(thread.process, |process: *mut Process| {
+            // SAFETY: a live map value, aligned to 8.
+            unsafe { atomic_add(&raw mut (*process).hits, thread.hits) };
+        });
         leave(slot, thread, pid, time_ns);
         let _ = TASKS.remove(tid);
         note(UNTRACED);

@@ -38,6 +38,14 @@ struct Image {
     planned: Planned,
 }
 
+/// A process whose image is hooked, not yet known to the kernel side.
+pub(super) struct Hooked {
+    process: PythonProcess,
+    planned: Planned,
+    image: u32,
+    hooks: Option<Hooks>,
+}
+
 /// All of them, with the kernel side that serves them.
 pub(super) struct Followed {
     kernel: Kernel,
@@ -69,8 +77,8 @@ impl Followed {
         }
     }
 
-    /// Hooks one process, all its threads.
-    pub(super) fn follow(&mut self, pid: u32, engine: &Engine) -> Result<()> {
+    /// Hooks one process, all its threads. Its events come once it is [added](Self::add).
+    pub(super) fn hook(&mut self, pid: u32) -> Result<Hooked> {
         let process = discover::inspect(pid)?;
         let planned = self.plans.plan(&process.image);
         let plan = planned.as_ref().as_ref().map_err(|refusal| anyhow::anyhow!("process {pid}: {refusal}"))?;
@@ -83,33 +91,32 @@ impl Followed {
             plan.sites.len(),
             begin.elapsed().as_millis()
         ));
-        let image = hooks.image;
-        self.add(&process, &planned, image, Some(hooks), engine)
+        Ok(Hooked { process, planned, image: hooks.image, hooks: Some(hooks) })
     }
 
     /// Hooks the images of all Python processes there are; new processes of them are then taken up by themselves.
-    pub(super) fn follow_all(&mut self, engine: &Engine) -> Result<()> {
+    pub(super) fn hook_all(&mut self) -> Vec<Hooked> {
         self.all = true;
+        let mut hooked = Vec::new();
         let mut refused = 0;
         for (pid, found) in discover::processes() {
-            let result = found.map_err(anyhow::Error::from).and_then(|process| self.join(&process, engine));
-            if let Err(error) = result {
-                refused += 1;
-                note(&format!("process {pid} is left out: {error:#}"));
+            match found.map_err(anyhow::Error::from).and_then(|process| self.hook_image(process)) {
+                Ok(process) => hooked.push(process),
+                Err(error) => {
+                    refused += 1;
+                    note(&format!("process {pid} is left out: {error:#}"));
+                }
             }
         }
-        note(&format!("attached to {} processes, {refused} left out; new ones are taken up", self.processes.len()));
+        note(&format!("attached to {} processes, {refused} left out; new ones are taken up", hooked.len()));
         if refused > 0 {
             self.notes.push(format!("{refused} Python processes could not be traced"));
         }
-        Ok(())
+        hooked
     }
 
-    /// With `--all`: hooks the process's image unless it is, and makes the process known.
-    fn join(&mut self, process: &PythonProcess, engine: &Engine) -> Result<()> {
-        if self.processes.values().any(|known| known.pid == process.pid) {
-            return Ok(());
-        }
+    /// With `--all`: hooks the process's image, unless that is done.
+    fn hook_image(&mut self, process: PythonProcess) -> Result<Hooked> {
         let key = image_key(&process.image);
         let planned = self.plans.plan(&process.image);
         if !self.images.contains_key(&key) {
@@ -120,24 +127,20 @@ impl Followed {
             let hooks = self.kernel.hook(&process.image.open_path, plan, Target::All)?;
             self.images.insert(key, Image { hooks, planned: planned.clone() });
         }
-        let Some(image) = self.images.get(&key) else { return Ok(()) };
-        let index = image.hooks.image;
-        self.add(process, &planned, index, None, engine)
+        let image = self.images.get(&key).map_or(0, |image| image.hooks.image);
+        Ok(Hooked { process, planned, image, hooks: None })
     }
 
     /// Makes a process known to the kernel side and to the engine. From here on its events come.
-    fn add(
-        &mut self,
-        process: &PythonProcess,
-        planned: &Planned,
-        image: u32,
-        hooks: Option<Hooks>,
-        engine: &Engine,
-    ) -> Result<()> {
-        let Ok(plan) = planned.as_ref() else { return Ok(()) };
+    pub(super) fn add(&mut self, hooked: Hooked, engine: &Engine) -> Result<()> {
+        let Hooked { process, planned, image, hooks } = hooked;
         let pid = process.pid;
+        let Ok(plan) = planned.as_ref() else { return Ok(()) };
+        if self.processes.values().any(|known| known.pid == pid) {
+            return Ok(());
+        }
         let index = self.kernel.add_process(pid, image, plan.code_type.wrapping_add(process.bias))?;
-        self.introduce(index, process, planned, hooks, engine);
+        self.introduce(index, &process, &planned, hooks, engine);
         let time_ns = monotonic_ns();
         for (thread, tid) in self.kernel.seed_threads(pid, index)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
@@ -171,10 +174,7 @@ impl Followed {
         let mut refused = Vec::new();
         for request in engine.requests() {
             let result = match request {
-                Request::Free(slots) => slots.into_iter().try_for_each(|slot| {
-                    self.hits_of_ended += self.kernel.thread(slot).hits;
-                    self.kernel.free_thread(slot)
-                }),
+                Request::Free(slots) => slots.into_iter().try_for_each(|slot| self.kernel.free_thread(slot)),
                 Request::Refuse(process, code, id) => {
                     refused.push((process, code, id));
                     Ok(())
@@ -283,7 +283,7 @@ impl Followed {
         match result {
             Ok(process) => {
                 self.young.remove(&pid);
-                if let Err(error) = self.join(&process, engine) {
+                if let Err(error) = self.hook_image(process).and_then(|hooked| self.add(hooked, engine)) {
                     note(&format!("process {pid} is left out: {error:#}"));
                     self.notes.push(format!("process {pid} could not be traced"));
                 }
@@ -304,7 +304,10 @@ impl Followed {
     fn end(&mut self, index: ProcessIndex, pid: u32) {
         let Some(process) = self.processes.remove(&index) else { return };
         match self.kernel.process(index) {
-            Ok(state) => self.ended.push(totals(index, &state)),
+            Ok(state) => {
+                self.hits_of_ended += state.hits;
+                self.ended.push(totals(index, &state));
+            }
             Err(error) => debug!("{error}"),
         }
         if let Err(error) = self.kernel.remove_process(pid, index) {
@@ -333,8 +336,9 @@ impl Followed {
 
     /// Probe hits so far.
     pub(super) fn hits(&self) -> u64 {
-        let live: u64 = self.kernel.live_threads().iter().map(|(_, thread)| thread.hits).sum();
-        live + self.hits_of_ended
+        let threads: u64 = self.kernel.live_threads().iter().map(|(_, thread)| thread.hits).sum();
+        let processes = self.processes.keys().filter_map(|&index| self.kernel.process(index).ok());
+        threads + processes.map(|process| process.hits).sum::<u64>() + self.hits_of_ended
     }
 
     /// Counters of all processes, and what the report's reader should know.
