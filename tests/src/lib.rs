@@ -1,1 +1,40 @@
-//! Shared parts of the end-to-end tests.
+//! Shared parts of the end-to-end tests: real interpreters, real kernel programs.
+//!
+//! A test starts a [`Target`] (one of `tests/programs`, under a [`Python`]), attaches a [`Tracer`] to it, lets it work,
+//! and holds the [`report::Report`] against what the interpreter counted ([`truth`]) or the program knows about itself.
+//!
+//! Everything here panics instead of returning errors: a failed test then shows where. Every wait has a limit, and what
+//! was started is killed when its value goes.
+#![expect(clippy::missing_panics_doc, reason = "a helper that fails fails the test")]
+
+mod lines;
+
+pub mod kernel;
+pub mod log;
+pub mod program;
+pub mod python;
+pub mod report;
+pub mod tracer;
+pub mod truth;
+pub mod wait;
+
+pub use program::Target;
+pub use python::Python;
+pub use tracer::{Outcome, Tracer};
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// A folder that is gone with its value. It is seen under the same name by every interpreter.
+pub fn scratch() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("pytracer-test-").tempdir_in("/tmp").expect("create a folder in /tmp")
+}
+
+/// The path of a test program.
+pub fn program(name: &str) -> PathBuf {
+    workspace().join("tests/programs").join(name)
+}

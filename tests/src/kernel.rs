@@ -1,0 +1,55 @@
+//! What a test needs of the kernel, and what it must find there afterwards.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use serde::Deserialize;
+
+/// Fails the test of a process that is not root's.
+///
+/// # Panics
+///
+/// For an ordinary user: `cargo xtask test` runs these tests as root.
+pub fn need_privilege() {
+    assert!(rustix::process::geteuid().is_root(), "this test needs root: run it with `cargo xtask test`");
+}
+
+/// The kernel programs and links there are, by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    programs: BTreeSet<u32>,
+    links: BTreeSet<u32>,
+}
+
+impl Loaded {
+    /// What is loaded now, by whomever.
+    pub fn now() -> Self {
+        need_privilege();
+        Self { programs: ids("prog"), links: ids("link") }
+    }
+
+    /// Is there more than there was before?
+    pub fn exceeds(&self, before: &Self) -> bool {
+        !self.programs.is_subset(&before.programs) || !self.links.is_subset(&before.links)
+    }
+}
+
+/// The probes that live in tracefs, which outlive whoever made them.
+pub fn lasting_probes() -> String {
+    need_privilege();
+    let folders = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+    let read = folders.iter().find_map(|folder| fs::read_to_string(format!("{folder}/uprobe_events")).ok());
+    read.expect("read uprobe_events of tracefs")
+}
+
+fn ids(kind: &str) -> BTreeSet<u32> {
+    #[derive(Deserialize)]
+    struct Item {
+        id: u32,
+    }
+    let output = ["bpftool", "/usr/sbin/bpftool"]
+        .iter()
+        .find_map(|tool| Command::new(tool).args(["--json", kind, "show"]).output().ok())
+        .expect("start bpftool");
+    let items: Vec<Item> = serde_json::from_slice(&output.stdout).expect("bpftool prints JSON");
+    items.into_iter().map(|item| item.id).collect()
+}

@@ -1,0 +1,137 @@
+//! A test program, running under an interpreter. `tests/programs/protocol.py` has its side of the talk.
+
+use std::{
+    io::Write as _,
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use serde::Deserialize;
+
+use crate::{lines::Lines, python::Python, wait};
+
+/// Something a program knows about itself. Which fields there are depends on the program.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Known {
+    /// The function that it is about, by qualified name.
+    pub function: String,
+    /// How often it was called.
+    pub calls: u64,
+    /// Its time on the wall's clock: from within, and around the calls.
+    pub wall_ns: [u64; 2],
+    /// Its time on a processor: from within, and around the calls.
+    pub cpu_ns: [u64; 2],
+    /// By how much it changed the resident memory.
+    pub rss_bytes: i64,
+    /// The resident memory of the process at the start of the workload.
+    pub rss_start_bytes: i64,
+    /// The resident memory of the process at its end.
+    pub rss_end_bytes: i64,
+    /// How long all calls took.
+    pub total_ns: u64,
+    /// How long the same work took without the calls.
+    pub empty_ns: u64,
+}
+
+/// A program that has started and waits to be told to work.
+#[derive(Debug)]
+pub struct Target {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Lines,
+    pid: u32,
+}
+
+impl Target {
+    /// Starts a program and waits until it is ready.
+    pub fn start(python: Python, program: &str, arguments: &[&str]) -> Self {
+        let mut command = python.command();
+        command.arg(crate::program(program)).args(arguments);
+        Self::spawn(&mut command)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("it is a pipe"));
+        let pid = child.id();
+        let mut target = Self { child, stdin, stdout: Lines::of(stdout), pid };
+        let ready = target.stdout.until("ready", |line| line.starts_with("ready "));
+        assert_eq!(ready, format!("ready {pid}"), "the PID of the command is that of the interpreter");
+        target
+    }
+
+    /// Its PID.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Lets it work, and returns at once.
+    pub fn go(&mut self) {
+        let stdin = self.stdin.as_mut().expect("it has not been ended");
+        stdin.write_all(b"go\n").expect("talk to the program");
+    }
+
+    /// Waits until it has done its work, and returns what it knows about it.
+    pub fn done(&mut self) -> Vec<Known> {
+        self.stdout.until("done", |line| line == "done");
+        self.known()
+    }
+
+    /// Lets it work, and waits for the end of that.
+    pub fn work(&mut self) -> Vec<Known> {
+        self.go();
+        self.done()
+    }
+
+    /// What it has told up to now.
+    pub fn known(&mut self) -> Vec<Known> {
+        let facts = self.stdout.so_far().iter().filter_map(|line| line.strip_prefix("known "));
+        facts.map(|fact| serde_json::from_str(fact).expect("a fact is JSON")).collect()
+    }
+
+    /// Is it alive, and not a zombie?
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().expect("look after the program").is_none()
+    }
+
+    /// Ends its input, upon which it ends well.
+    pub fn end(mut self) {
+        drop(self.stdin.take());
+        let status =
+            wait::until_some("the program ends", || self.child.try_wait().expect("wait for the program"));
+        assert!(status.success(), "the program ended with {status}");
+    }
+
+    /// Kills it at once.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill the program");
+        self.child.wait().expect("wait for the program");
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // It may have ended already: then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Python, Target};
+
+    #[test]
+    fn a_program_works_when_told_to() {
+        let mut target = Target::start(Python::Debian3_11, "busy.py", &["--size", "10"]);
+        assert!(target.lives());
+        let known = target.work();
+        assert_eq!((known[0].function.as_str(), known[0].calls), ("callee", 10));
+        target.end();
+    }
+}

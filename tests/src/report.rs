@@ -1,0 +1,111 @@
+//! The report as JSON. Its keys are a contract: a key that is missing fails every test that reads a report.
+
+use serde::Deserialize;
+
+/// A whole report.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Report {
+    /// Version of the format.
+    pub schema: u32,
+    /// When it was recorded.
+    pub window: Window,
+    /// The processes that were traced.
+    pub processes: Vec<Process>,
+    /// One row per function and process.
+    pub functions: Vec<Function>,
+    /// What was seen, and what it cost.
+    pub account: Account,
+}
+
+/// The time of the recording.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Window {
+    pub start_unix_ns: u64,
+    pub duration_ns: u64,
+}
+
+/// A traced process.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Process {
+    pub pid: u32,
+    pub version: String,
+    pub source: String,
+    pub rss_start_bytes: i64,
+    pub rss_end_bytes: i64,
+    pub rss_peak_bytes: i64,
+}
+
+/// A function of a process.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Function {
+    pub pid: u32,
+    pub function: String,
+    pub file: String,
+    pub line: u64,
+    pub calls: u64,
+    pub resumes: u64,
+    pub self_wall_ns: u64,
+    pub cum_wall_ns: u64,
+    pub self_cpu_ns: u64,
+    pub cum_cpu_ns: u64,
+    pub self_rss_bytes: i64,
+    pub cum_rss_bytes: i64,
+    pub page_faults: u64,
+}
+
+/// The account of a recording.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[expect(missing_docs, reason = "the names are the contract's")]
+pub struct Account {
+    pub events: u64,
+    pub lost: u64,
+    pub repaired: u64,
+    pub open_at_attach: u64,
+    pub open_at_detach: u64,
+    pub probe_hits: u64,
+    pub probe_cost_ns: u64,
+}
+
+impl Report {
+    /// The one row of a function of a test program.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, or more than one.
+    pub fn function(&self, name: &str) -> &Function {
+        let rows: Vec<_> = self.functions.iter().filter(|row| row.function == name).collect();
+        match rows[..] {
+            [row] => row,
+            _ => panic!("{} rows for {name} among {:?}", rows.len(), self.names()),
+        }
+    }
+
+    /// How often a function was called, in all its rows: 0 without one.
+    pub fn calls(&self, name: &str) -> u64 {
+        self.functions.iter().filter(|row| row.function == name).map(|row| row.calls).sum()
+    }
+
+    /// The same for one process.
+    pub fn calls_in(&self, pid: u32, name: &str) -> u64 {
+        let rows = self.functions.iter().filter(|row| row.pid == pid && row.function == name);
+        rows.map(|row| row.calls).sum()
+    }
+
+    /// The process of a PID.
+    pub fn process(&self, pid: u32) -> &Process {
+        let process = self.processes.iter().find(|process| process.pid == pid);
+        process.unwrap_or_else(|| panic!("no process {pid} in {:?}", self.processes))
+    }
+
+    /// Nothing was lost: without this, no count proves anything.
+    pub fn assert_lossless(&self) {
+        assert_eq!(self.account.lost, 0, "events were lost: {:?}", self.account);
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.functions.iter().map(|row| row.function.as_str()).collect()
+    }
+}

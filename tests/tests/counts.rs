@@ -1,0 +1,145 @@
+//! Calls and resumptions of every function, against the interpreter's own count.
+//!
+//! Each program is traced twice: plainly, against the count of an equal run, and while the interpreter counts the very
+//! same execution, which takes other paths through its loop.
+
+use tests::{Python, Target, Tracer, on_both_pythons, scratch, truth};
+
+on_both_pythons!(
+    calls,
+    calls_counted_too,
+    generators,
+    generators_counted_too,
+    coroutines,
+    coroutines_counted_too,
+    exceptions,
+    exceptions_counted_too,
+    threads,
+    threads_counted_too,
+    callbacks,
+    callbacks_counted_too,
+    generated,
+    generated_counted_too,
+    hostile,
+    thrown_at_birth,
+    recursion_limit,
+);
+
+/// Traces one run of a program and compares it with the count of another.
+fn plain(python: Python, program: &str) {
+    let truth = truth::of(python, program, &[]);
+    let mut target = Target::start(python, program, &[]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    target.work();
+    let report = tracer.report();
+    target.end();
+    report.assert_lossless();
+    truth::assert_equal(&truth, &truth::counted(&report));
+}
+
+/// Traces the run that the interpreter counts.
+fn counted_too(python: Python, program: &str) {
+    let folder = scratch();
+    let file = folder.path().join("truth.json");
+    let mut target =
+        Target::start(python, program, &["--same-run", file.to_str().expect("its path is UTF-8")]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    target.work();
+    let report = tracer.report();
+    target.end();
+    report.assert_lossless();
+    truth::assert_equal(&truth::read(&file), &truth::counted(&report));
+}
+
+fn calls(python: Python) {
+    plain(python, "calls.py");
+}
+
+fn calls_counted_too(python: Python) {
+    counted_too(python, "calls.py");
+}
+
+fn generators(python: Python) {
+    plain(python, "generators.py");
+}
+
+fn generators_counted_too(python: Python) {
+    counted_too(python, "generators.py");
+}
+
+fn coroutines(python: Python) {
+    plain(python, "coroutines.py");
+}
+
+fn coroutines_counted_too(python: Python) {
+    counted_too(python, "coroutines.py");
+}
+
+fn exceptions(python: Python) {
+    plain(python, "exceptions.py");
+}
+
+fn exceptions_counted_too(python: Python) {
+    counted_too(python, "exceptions.py");
+}
+
+fn threads(python: Python) {
+    plain(python, "threads.py");
+}
+
+fn threads_counted_too(python: Python) {
+    counted_too(python, "threads.py");
+}
+
+fn callbacks(python: Python) {
+    plain(python, "callbacks.py");
+}
+
+fn callbacks_counted_too(python: Python) {
+    counted_too(python, "callbacks.py");
+}
+
+fn generated(python: Python) {
+    plain(python, "generated.py");
+}
+
+fn generated_counted_too(python: Python) {
+    counted_too(python, "generated.py");
+}
+
+/// Frames that an exception enters before their first instruction are resumed, never called.
+fn thrown_at_birth(python: Python) {
+    plain(python, "thrown_at_birth.py");
+}
+
+/// Names that are long, empty or full of control characters.
+fn hostile(python: Python) {
+    let mut target = Target::start(python, "hostile.py", &[]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    target.work();
+    let report = tracer.report();
+    target.end();
+    report.assert_lossless();
+    assert_eq!(report.calls("tab\there"), 3);
+    assert_eq!(report.calls("line\nbreak"), 3);
+    assert_eq!(report.calls("quote\"and\\backslash"), 3);
+    assert_eq!(report.calls("latin-\u{e9}\u{ff}"), 3);
+    assert_eq!(report.calls("greek-\u{3b1}\u{3b2}"), 3);
+    assert_eq!(report.calls("astral-\u{1f40d}"), 3);
+    assert_eq!(report.calls("plain"), 13 * 3);
+    let long = report.functions.iter().filter(|row| row.function.starts_with("bbbb"));
+    assert_eq!(long.map(|row| row.calls).sum::<u64>(), 3, "the name of 5000 letters, whole or cut");
+}
+
+/// The program counts itself: the limit would hit a counter of the interpreter's too.
+fn recursion_limit(python: Python) {
+    let mut target = Target::start(python, "depth.py", &[]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    let known = target.work();
+    let report = tracer.report();
+    target.end();
+    report.assert_lossless();
+    for fact in known {
+        assert_eq!(report.calls(&fact.function), fact.calls, "{}", fact.function);
+    }
+}

@@ -1,0 +1,42 @@
+//! Filters leave functions out, and change nothing about those they let through.
+
+use tests::{Python, Target, Tracer, on_both_pythons, report::Report, truth};
+
+on_both_pythons!(by_function, by_file, by_neither);
+
+fn record(python: Python, arguments: &[&str]) -> Report {
+    let mut target = Target::start(python, "calls.py", &[]);
+    let tracer = Tracer::attach(&[&target], arguments);
+    target.work();
+    let report = tracer.report();
+    target.end();
+    report.assert_lossless();
+    report
+}
+
+fn names(report: &Report) -> Vec<&str> {
+    let mut names: Vec<_> =
+        report.functions.iter().filter(|row| row.calls > 0).map(|row| &*row.function).collect();
+    names.sort_unstable();
+    names
+}
+
+fn by_function(python: Python) {
+    let report = record(python, &["--function", "Cat.*", "--function", "Dog.*"]);
+    assert_eq!(names(&report), ["Cat.speak", "Dog.speak"]);
+    assert_eq!((report.calls("Cat.speak"), report.calls("Dog.speak")), (300, 600));
+    assert!(report.account.events < 9_000, "functions left out send nothing: {:?}", report.account);
+}
+
+fn by_file(python: Python) {
+    let report = record(python, &["--file", "*/programs/calls.py"]);
+    let mut truth = truth::of(python, "calls.py", &[]);
+    truth.retain(|key, _| key.1.ends_with("/programs/calls.py"));
+    truth::assert_equal(&truth, &truth::counted(&report));
+    assert!(report.functions.iter().filter(|row| row.calls > 0).all(|row| row.file.ends_with("/calls.py")));
+}
+
+fn by_neither(python: Python) {
+    let report = record(python, &["--function", "nothing.has.this.name"]);
+    assert_eq!(names(&report), [""; 0]);
+}

@@ -1,0 +1,118 @@
+//! The event log: other tools read it, `report` makes the same report of it, and a kill loses at most a second.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tests::{Python, Target, Tracer, log, on_both_pythons, report::Report, scratch, tracer, wait};
+
+on_both_pythons!(read_by_others, reported_again, events_on_request, survives_a_kill);
+
+/// Records a program into a folder; returns the report that was printed live.
+fn record(python: Python, program: &str, folder: &Path, arguments: &[&str]) -> Report {
+    let mut target = Target::start(python, program, &[]);
+    let path = folder.display().to_string();
+    let tracer = Tracer::attach(&[&target], &[&["-o", &path], arguments].concat());
+    target.work();
+    let report = tracer.report();
+    target.end();
+    report
+}
+
+fn again(folder: &Path) -> Report {
+    let output = tracer::run(["report", &folder.display().to_string(), "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a report is JSON")
+}
+
+fn number(rows: &[Vec<Value>]) -> i64 {
+    rows[0][0].as_i64().expect("the query gives a number")
+}
+
+fn read_by_others(python: Python) {
+    let folder = scratch();
+    let report = record(python, "calls.py", &folder.path().join("log"), &[]);
+    let folder = folder.path().join("log");
+    let rows = log::duckdb(
+        &folder,
+        "select function, count(*) from 'LOG/calls/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
+         where function in ('Cat.speak', 'Dog.speak', 'leaf') group by function order by function",
+    );
+    let expected: Vec<Vec<Value>> = ["Cat.speak", "Dog.speak", "leaf"]
+        .iter()
+        .map(|name| vec![(*name).into(), report.calls(name).into()])
+        .collect();
+    assert_eq!(rows, expected);
+    let (columns, length) = log::pandas(&folder, "calls");
+    for column in ["end_ns", "duration_ns", "pid", "tid", "function_id", "depth", "flags"] {
+        assert!(columns.iter().any(|name| name == column), "{column} in {columns:?}");
+    }
+    assert_eq!(
+        i64::try_from(length).expect("it fits"),
+        number(&log::duckdb(&folder, "select count(*) from 'LOG/calls/*.parquet'"))
+    );
+    let (columns, _) = log::pandas(&folder, "functions");
+    for column in ["function_id", "function", "file", "line"] {
+        assert!(columns.iter().any(|name| name == column), "{column} in {columns:?}");
+    }
+}
+
+/// One pipeline, two sources.
+fn reported_again(python: Python) {
+    for program in ["generators.py", "memory.py", "exceptions.py", "threads.py"] {
+        let folder = scratch();
+        let folder = folder.path().join("log");
+        let mut live = record(python, program, &folder, &[]);
+        let mut later = again(&folder);
+        for report in [&mut live, &mut later] {
+            report.functions.sort_by(|left, right| {
+                (left.pid, &left.function, &left.file, left.line).cmp(&(
+                    right.pid,
+                    &right.function,
+                    &right.file,
+                    right.line,
+                ))
+            });
+        }
+        assert_eq!(live, later, "{program}");
+    }
+}
+
+fn events_on_request(python: Python) {
+    let folder = scratch();
+    let folder = folder.path().join("log");
+    let report = record(python, "calls.py", &folder, &["--log", "events"]);
+    let events = number(&log::duckdb(
+        &folder,
+        "select count(*) from 'LOG/events/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
+         where function = 'leaf'",
+    ));
+    let calls = i64::try_from(report.calls("leaf")).expect("it fits");
+    assert_eq!(events, 2 * calls, "one row when it is entered, one when it returns");
+    assert_eq!(again(&folder).calls("leaf"), report.calls("leaf"));
+}
+
+/// What the program did until a second before the kill is in the log.
+fn survives_a_kill(python: Python) {
+    let folder = scratch();
+    let folder = folder.path().join("log");
+    let mut target = Target::start(python, "steady.py", &[]);
+    let tracer = Tracer::attach(&[&target], &["-o", &folder.display().to_string()]);
+    target.go();
+    wait::until("the program has worked for a while", || ticks(&mut target) >= 1000);
+    let (kept, then) = (ticks(&mut target), Instant::now());
+    wait::until("more than a second has passed", || then.elapsed() > Duration::from_millis(1500));
+    tracer.kill();
+    assert!(target.lives());
+    let report = again(&folder);
+    assert!(report.calls("tick") >= kept, "{} of {kept} are left", report.calls("tick"));
+    let query = "select count(*) from 'LOG/calls/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
+                 where function = 'tick'";
+    assert!(number(&log::duckdb(&folder, query)).unsigned_abs() >= kept, "other tools read it too");
+}
+
+fn ticks(target: &mut Target) -> u64 {
+    target.known().last().map_or(0, |fact| fact.calls)
+}

@@ -1,0 +1,49 @@
+//! A ring buffer that is too small: losses are counted and shown, and the rest stays sane.
+
+use tests::{Outcome, Python, Target, Tracer, on_both_pythons, report::Report};
+
+on_both_pythons!(loss_is_told, loss_can_fail, none_at_full_speed);
+
+const CALLS: u64 = 1_000_000;
+
+fn overrun(python: Python, arguments: &[&str]) -> Outcome {
+    let mut target = Target::start(python, "busy.py", &["--size", &CALLS.to_string()]);
+    let tracer = Tracer::attach(&[&target], arguments);
+    target.work();
+    let outcome = tracer.interrupt();
+    target.end();
+    outcome
+}
+
+fn loss_is_told(python: Python) {
+    let outcome = overrun(python, &["--ring-size", "4096"]);
+    let report = outcome.report();
+    assert!(report.account.lost > 0, "{:?}", report.account);
+    assert!(outcome.stderr.contains("lost"), "a note says so: {}", outcome.stderr);
+    assert!((1..CALLS).contains(&report.calls("callee")), "{} calls", report.calls("callee"));
+    sane(&report);
+}
+
+fn loss_can_fail(python: Python) {
+    let outcome = overrun(python, &["--ring-size", "4096", "--fail-on-loss"]);
+    assert_eq!(outcome.status.code(), Some(3), "{}", outcome.stderr);
+    assert!(outcome.any_report().account.lost > 0);
+}
+
+fn none_at_full_speed(python: Python) {
+    let report = overrun(python, &[]).report();
+    report.assert_lossless();
+    assert_eq!(report.calls("callee"), CALLS);
+    assert!(report.account.probe_hits >= 2 * CALLS, "{:?}", report.account);
+    sane(&report);
+}
+
+/// The program has one thread: no function can have taken longer than the recording.
+fn sane(report: &Report) {
+    let window = report.window.duration_ns;
+    for row in &report.functions {
+        assert!(row.self_wall_ns <= row.cum_wall_ns && row.cum_wall_ns <= window, "{row:?} in {window}");
+    }
+    let sum: u64 = report.functions.iter().map(|row| row.self_wall_ns).sum();
+    assert!(sum <= window + window / 100, "{sum} in {window}");
+}

@@ -1,0 +1,79 @@
+//! What pytracer prints: the keys of its JSON, its table, and its advice.
+
+use serde_json::Value;
+use tests::{Python, Target, Tracer, tracer};
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+fn record(arguments: &[&str]) -> String {
+    let mut target = Target::start(Python::Debian3_11, "calls.py", &[]);
+    let tracer = Tracer::attach(&[&target], arguments);
+    target.work();
+    let outcome = tracer.interrupt();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    target.end();
+    outcome.stdout
+}
+
+#[test]
+fn the_keys_are_the_contract() {
+    let report: Value = serde_json::from_str(&record(&[])).expect("it is JSON");
+    let mut expected = ["account", "functions", "processes", "schema", "window"];
+    expected.sort_unstable();
+    assert_eq!(keys(&report), expected);
+    assert_eq!(report["schema"], 1);
+    assert_eq!(keys(&report["window"]), ["duration_ns", "start_unix_ns"]);
+    assert_eq!(
+        keys(&report["processes"][0]),
+        ["pid", "rss_end_bytes", "rss_peak_bytes", "rss_start_bytes", "source", "version"]
+    );
+    assert_eq!(
+        keys(&report["functions"][0]),
+        [
+            "calls",
+            "cum_cpu_ns",
+            "cum_rss_bytes",
+            "cum_wall_ns",
+            "file",
+            "function",
+            "line",
+            "page_faults",
+            "pid",
+            "resumes",
+            "self_cpu_ns",
+            "self_rss_bytes",
+            "self_wall_ns"
+        ]
+    );
+    assert_eq!(
+        keys(&report["account"]),
+        ["events", "lost", "open_at_attach", "open_at_detach", "probe_cost_ns", "probe_hits", "repaired"]
+    );
+}
+
+/// `--sort` and `--limit` are for the table: JSON holds every function.
+#[test]
+fn a_limit_does_not_shorten_the_json() {
+    let length = |text: &str| -> usize {
+        let report: Value = serde_json::from_str(text).expect("it is JSON");
+        report["functions"].as_array().expect("a list").len()
+    };
+    assert!(length(&record(&["--limit", "1", "--sort", "calls"])) > 20);
+}
+
+#[test]
+fn the_doctor_finds_this_machine_fit() {
+    let output = tracer::run(["doctor"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("BTF") && text.contains("tracefs"), "{text}");
+}
+
+#[test]
+fn help_has_examples() {
+    let output = tracer::run(["record", "--help"]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("pytracer record -p"));
+}
