@@ -4,6 +4,7 @@
 //! toolchain.
 
 #[path = "build/toolchain.rs"]
+#[expect(dead_code, reason = "a part is for xtask only")]
 mod toolchain;
 
 use std::{

@@ -25,7 +25,7 @@ pub(crate) const LINKER_DIR: &str = "target/tools/bin";
 pub(crate) const RUSTUP_NAMES: [&str; 2] = ["nightly", "stable"];
 
 /// Where a distribution installs its toolchain.
-const DISTRIBUTION: &str = "/usr";
+pub(crate) const DISTRIBUTION: &str = "/usr";
 
 /// A compiler that can build for BPF.
 #[derive(Debug)]
@@ -109,6 +109,11 @@ impl Toolchain {
             cargo.env("RUSTC_BOOTSTRAP", "1");
         }
         cargo
+    }
+
+    /// Is its clippy installed?
+    pub(crate) fn has_clippy(&self) -> bool {
+        self.root.join("bin/cargo-clippy").exists()
     }
 
     fn path(&self, workspace: &Path) -> std::ffi::OsString {

@@ -2,13 +2,13 @@
 
 mod build;
 mod command;
+mod demo;
+mod lint;
 mod privilege;
 mod setup;
+mod tally;
+mod test;
 #[path = "../../tracer/build/toolchain.rs"]
-#[expect(
-    dead_code,
-    reason = "set-up only asks whether a toolchain is usable; the build script uses the rest"
-)]
 mod toolchain;
 mod workspace;
 
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Set up, build, show, test and measure pytracer.
+/// Set up, build, show and test pytracer.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -30,15 +30,25 @@ enum Task {
     Setup,
     /// Build pytracer with its kernel programs and print the path of the binary
     Build,
+    /// Trace a small Python service for a few seconds and print the report
+    Demo,
+    /// Check format and lints, and run every test
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Setup => setup::all(),
-        Task::Build => build::release().map(|binary| println!("{}", binary.display())),
+        Task::Setup => setup::all().map(|()| true),
+        Task::Build => build::release().map(|binary| {
+            println!("{}", binary.display());
+            true
+        }),
+        Task::Demo => demo::run().map(|()| true),
+        Task::Test(options) => test::run(&options),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -21,6 +21,11 @@ pub(crate) fn root(program: impl AsRef<OsStr>) -> Result<Command> {
     Ok(command)
 }
 
+/// The words that run a command as root with the environment kept; none for root.
+pub(crate) fn runner() -> Result<Option<String>> {
+    if is_root() { Ok(None) } else { Ok(Some(format!("{} -E", sudo()?))) }
+}
+
 fn sudo() -> Result<&'static str> {
     if Command::new("sudo").arg("--version").output().is_err() {
         bail!("root is needed and there is no sudo: run the same command as root");

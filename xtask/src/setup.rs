@@ -32,3 +32,5 @@ pub(crate) fn all() -> Result<()> {
     log_readers::ensure()?;
     apt::ensure_program("bpftool", "bpftool")
 }
+
+pub(crate) use python_3_11::INTERPRETER as PYTHON_3_11;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use super::apt;
 
 /// The distribution's own, which has the probe points.
-pub(super) const INTERPRETER: &str = "/usr/bin/python3.11";
+pub(crate) const INTERPRETER: &str = "/usr/bin/python3.11";
 
 pub(super) fn ensure() -> Result<()> {
     if !Path::new(INTERPRETER).exists() {

@@ -1,0 +1,168 @@
+//! Every check there is: format, lints, unit tests as the user, and tests of the kernel side as root.
+//!
+//! All of them run, whatever fails; the last line is the sum.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::{
+    build,
+    command::{self, capture, cargo, step, succeeds},
+    lint, privilege, setup,
+    tally::Tally,
+};
+
+/// The tests that trace real processes are the integration tests of this package.
+const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out the tests that need root and the kernel's tracing
+    #[arg(long)]
+    without_kernel: bool,
+    /// Run only the tests whose name holds this; no format, no lints
+    filter: Option<String>,
+}
+
+/// Runs the checks and prints the sum; true if all went well.
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    setup::all()?;
+    let mut session = Session { filter: options.filter.clone(), ..Session::default() };
+    if options.filter.is_none() {
+        session.check("the format", lint::format());
+        session.check("the lints", lint::userspace());
+        session.check("the lints of the kernel programs", lint::kernel());
+    }
+    let unit = ["--workspace", "--exclude", "tracer-ebpf", "--exclude", "tests"];
+    let ran = session
+        .tests(&unit, Runner::Parallel)
+        .and_then(|()| session.tests(&["--package", "tests", "--lib"], Runner::Parallel));
+    session.check("the unit tests", ran);
+    if options.without_kernel {
+        let count = session.leave_out()?;
+        step(&format!("{count} tests of the kernel side are left out, as asked for"));
+    } else {
+        session.kernel()?;
+    }
+    for failure in &session.failures {
+        eprintln!("error: {failure}");
+    }
+    println!("{}", session.tally);
+    Ok(session.failures.is_empty() && session.tally.failed == 0)
+}
+
+#[derive(Default)]
+struct Session {
+    filter: Option<String>,
+    tally: Tally,
+    failures: Vec<String>,
+}
+
+/// How tests are run.
+enum Runner {
+    /// As the user, several at once.
+    Parallel,
+    /// Through these words, if any, one after another: they look at all that is traced on the machine.
+    Serial(Option<String>),
+}
+
+impl Session {
+    fn check(&mut self, what: &str, result: Result<()>) {
+        if let Err(error) = result {
+            self.failures.push(format!("{what}: {error:#}"));
+        }
+    }
+
+    /// Runs the tests of the kernel side, or says why it can't.
+    fn kernel(&mut self) -> Result<()> {
+        let ready = obstacle().map_or(Ok(()), |why| Err(anyhow::anyhow!(why)));
+        match ready.and_then(|()| privilege::runner()) {
+            Ok(runner) => {
+                let ran = build::release().and_then(|_| self.tests(&KERNEL_TESTS, Runner::Serial(runner)));
+                self.check("the tests of the kernel side", ran);
+            }
+            Err(why) => {
+                let count = self.leave_out()?;
+                self.failures.push(format!(
+                    "{count} tests of the kernel side can't run here: {why:#}; `--without-kernel` leaves them out"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the tests of the kernel side as skipped.
+    fn leave_out(&mut self) -> Result<u64> {
+        let mut list = cargo();
+        list.args(["test", "--quiet"]).args(KERNEL_TESTS).arg("--").args(&self.filter).arg("--list");
+        let list = capture(&mut list)?;
+        let count = list.lines().filter(|line| line.ends_with(": test")).count() as u64;
+        self.tally.skipped += count;
+        Ok(count)
+    }
+
+    /// Runs tests with nextest, which keeps them apart, or else with cargo alone.
+    fn tests(&mut self, selection: &[&str], how: Runner) -> Result<()> {
+        let nextest = succeeds(cargo().args(["nextest", "--version"]));
+        let mut tests = cargo();
+        if nextest {
+            tests.args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass", "--status-level", "pass"]);
+        } else {
+            tests.args(["test", "--no-fail-fast"]);
+        }
+        tests.args(selection);
+        let serial = matches!(how, Runner::Serial(_));
+        if let Runner::Serial(Some(runner)) = how {
+            tests.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+        }
+        if nextest {
+            tests.args(serial.then_some("--test-threads=1"));
+            tests.args(&self.filter);
+        } else {
+            tests.arg("--").args(serial.then_some("--test-threads=1")).args(&self.filter);
+        }
+        self.count(&mut tests)
+    }
+
+    /// Runs a test runner, shows what it says, and adds up its summaries.
+    fn count(&mut self, tests: &mut Command) -> Result<()> {
+        command::print(tests);
+        let (reader, writer) = std::io::pipe().context("make a pipe")?;
+        tests.stdin(Stdio::null()).stdout(writer.try_clone().context("share the pipe")?).stderr(writer);
+        let mut child = tests.spawn().context("start the tests")?;
+        // The command holds the writing end until then, and the loop would never end.
+        tests.stdout(Stdio::null()).stderr(Stdio::null());
+        for line in BufReader::new(reader).lines() {
+            let line = line.context("read what the tests say")?;
+            println!("{line}");
+            if let Some(mut tally) = Tally::read(&line) {
+                if self.filter.is_some() {
+                    tally.skipped = 0;
+                }
+                self.tally += tally;
+            }
+        }
+        let status = child.wait().context("wait for the tests")?;
+        if !status.success() {
+            bail!("they ended with {status}");
+        }
+        Ok(())
+    }
+}
+
+/// What keeps this machine from tracing, apart from privilege.
+fn obstacle() -> Option<&'static str> {
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Some("the kernel has no type information (/sys/kernel/btf/vmlinux)");
+    }
+    if !Path::new("/sys/kernel/tracing").exists() {
+        return Some("there is no tracefs (/sys/kernel/tracing)");
+    }
+    None
+}
