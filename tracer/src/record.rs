@@ -166,6 +166,9 @@ impl Session {
         for process in hooked {
             followed.add(process, &engine)?;
         }
+        if matches!(options.targets, Targets::All) {
+            note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
+        }
         let child = held.map(Held::release).transpose().context("let the command run")?;
         Ok((Self { receiver, engine, followed, hit_cost_ns, line: StatusLine::new() }, child))
     }

@@ -17,7 +17,7 @@ use crate::{
     pipeline::{ProcessTotals, ThreadTotals},
 };
 
-/// How often, and how far apart, a process that has just called exec is looked at: its libraries are mapped later.
+/// How often a process that has just called exec is looked at: its libraries are mapped later.
 const LOOKS_AFTER_EXEC: u32 = 5;
 
 /// One process.
@@ -82,15 +82,7 @@ impl Followed {
         let process = discover::inspect(pid)?;
         let planned = self.plans.plan(&process.image);
         let plan = planned.as_ref().as_ref().map_err(|refusal| anyhow::anyhow!("process {pid}: {refusal}"))?;
-        let begin = std::time::Instant::now();
         let hooks = self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid))?;
-        note(&format!(
-            "attached to process {pid}: CPython {}, {} ({} sites in {} ms)",
-            plan.version,
-            plan.source,
-            plan.sites.len(),
-            begin.elapsed().as_millis()
-        ));
         Ok(Hooked { process, planned, image: hooks.image, hooks: Some(hooks) })
     }
 
@@ -108,7 +100,6 @@ impl Followed {
                 }
             }
         }
-        note(&format!("attached to {} processes, {refused} left out; new ones are taken up", hooked.len()));
         if refused > 0 {
             self.notes.push(format!("{refused} Python processes could not be traced"));
         }
@@ -145,6 +136,12 @@ impl Followed {
         for (thread, tid) in self.kernel.seed_threads(pid, index)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
         }
+        note(&format!(
+            "attached to process {pid}: CPython {}, {} ({} sites)",
+            plan.version,
+            plan.source,
+            plan.sites.len()
+        ));
         Ok(())
     }
 
