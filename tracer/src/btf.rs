@@ -11,6 +11,7 @@ pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 const MAGIC: u16 = 0xeb9f;
 const TYPE_SIZE: usize = 12;
 const MEMBER_SIZE: usize = 12;
+const ENUMERATOR_SIZE: usize = 8;
 /// Anonymous structures inside anonymous structures: the kernel's deepest is 4.
 const MAX_NESTING: u32 = 16;
 /// Qualifiers and typedefs in a row before the type they name.
@@ -135,6 +136,14 @@ impl Btf {
     /// Is there a typedef of this name? Tracepoint `x` has `btf_trace_x`.
     pub fn has_typedef(&self, name: &str) -> bool {
         self.all().any(|t| t.kind == kind::TYPEDEF && self.name(t.name) == Some(name))
+    }
+
+    /// Is there an enumerator of this name? Helper `x` of kernel programs has `BPF_FUNC_x`.
+    pub fn has_enumerator(&self, name: &str) -> bool {
+        self.all().filter(|t| t.kind == kind::ENUM).any(|t| {
+            let names = (0..t.elements).filter_map(|i| u32_at(&self.types, t.rest + i * ENUMERATOR_SIZE));
+            names.into_iter().any(|at| self.name(at) == Some(name))
+        })
     }
 
     /// Name of the type of which a member is an array, and the array's length.
@@ -291,6 +300,7 @@ mod tests {
             assert!(btf.has_typedef(name), "{name}");
         }
         assert!(!btf.has_typedef("btf_trace_no_such_tracepoint"));
+        assert!(btf.has_enumerator("BPF_FUNC_loop") && !btf.has_enumerator("BPF_FUNC_no_such_helper"));
         assert_eq!(btf.member_offset("task_struct", "no_such_member"), None);
         assert_eq!(btf.struct_size("no_such_struct"), None);
     }

@@ -1,5 +1,7 @@
 //! The command line: what the user typed, made into what the program needs.
 
+pub mod doctor;
+pub mod ps;
 pub mod record;
 
 use std::process::ExitCode;

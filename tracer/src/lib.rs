@@ -12,6 +12,7 @@ pub mod charge;
 pub mod cli;
 pub mod decode;
 pub mod discover;
+pub mod doctor;
 pub mod engine;
 pub mod event;
 pub mod filter;

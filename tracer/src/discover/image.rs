@@ -31,6 +31,17 @@ pub struct ImageFile {
     pub build_id: Vec<u8>,
 }
 
+impl ImageFile {
+    /// The build id in hexadecimal.
+    pub fn build_id(&self) -> String {
+        self.build_id
+            .iter()
+            .flat_map(|byte| [byte >> 4, byte & 15])
+            .filter_map(|n| char::from_digit(n.into(), 16))
+            .collect()
+    }
+}
+
 /// An interpreter's file and where it is loaded.
 #[derive(Debug)]
 pub(super) struct Found {

@@ -36,6 +36,17 @@ pub enum Refusal {
     },
 }
 
+impl Refusal {
+    /// The version, where the file says.
+    pub fn version(&self) -> Option<String> {
+        match self {
+            Self::TooNew(version) | Self::Unsupported { version, .. } => Some(version.to_string()),
+            Self::TooOld(version) => Some(version.clone()),
+            Self::File(_) | Self::NotPython | Self::PyPy => None,
+        }
+    }
+}
+
 /// How an image was built, as far as a user can tell builds apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Build {
