@@ -7,11 +7,13 @@ mod function_sites;
 pub mod functions;
 pub mod handler_table;
 pub mod layout;
+mod notes;
 pub mod opcodes;
 pub mod plan;
 pub mod planner;
 pub mod recognise;
 pub mod refusal;
+mod tables;
 pub mod usdt_notes;
 pub mod version;
 

@@ -2,21 +2,26 @@
 //! access is checked and nothing is mapped: a file that shrinks while it is read is an error, not a signal.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use object::{
-    Architecture, Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, ObjectSymbolTable,
-    RelocationFlags, RelocationTarget, elf,
-    read::elf::{ElfFile64, ProgramHeader, SectionHeader},
+    Endianness,
+    elf::{self, FileHeader64, ProgramHeader64},
+    read::{
+        ReadRef,
+        elf::{FileHeader as _, ProgramHeader as _},
+    },
 };
-use rustc_hash::FxHashMap;
 use thiserror::Error;
 
+use super::tables::{self, Sections, Span};
+
 /// Largest file that is read, in bytes. CPython with debug information has about 35 MB.
-const MAX_SIZE: u64 = 512 << 20;
+pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Why a file can't be read as an x86-64 ELF image.
 #[derive(Debug, Error)]
@@ -36,6 +41,9 @@ pub enum ElfError {
     /// An ELF file for another machine.
     #[error("not an x86-64 program")]
     Machine,
+    /// More sections than make sense.
+    #[error("the file has too many sections")]
+    Sections,
     /// Damaged.
     #[error("damaged ELF file: {0}")]
     Damaged(#[from] object::Error),
@@ -63,20 +71,18 @@ pub struct Symbol {
     pub size: u64,
 }
 
-/// What an interpreter image holds, in a form that is cheap to ask.
+/// What an interpreter image holds.
 #[derive(Debug)]
 pub struct Elf {
     bytes: Vec<u8>,
     position_independent: bool,
-    interpreted: bool,
+    program: bool,
     segments: Vec<Segment>,
-    symbols: FxHashMap<Vec<u8>, Symbol>,
+    sections: Sections,
     /// `R_X86_64_RELATIVE`: slot and the address put there, ordered by slot.
     relative: Vec<(u64, u64)>,
-    /// Slots that the dynamic linker fills with the address of a named function.
-    imports: FxHashMap<u64, Vec<u8>>,
-    sections: FxHashMap<Vec<u8>, (u64, u64, u64)>,
-    build_id: Vec<u8>,
+    /// Slots that the dynamic linker fills with an address, and the number of the symbol; ordered by slot.
+    imports: Vec<(u64, u32)>,
 }
 
 impl Elf {
@@ -86,7 +92,7 @@ impl Elf {
     /// If it can't be read or is not an x86-64 ELF file.
     pub fn open(path: &Path) -> Result<Self, ElfError> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+        open(path)?.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
         Self::parse(bytes)
     }
 
@@ -98,26 +104,37 @@ impl Elf {
         if bytes.len() as u64 > MAX_SIZE {
             return Err(ElfError::TooLarge);
         }
-        check_ident(&bytes)?;
-        let file = ElfFile64::<Endianness>::parse(bytes.as_slice())?;
-        if file.architecture() != Architecture::X86_64 {
-            return Err(ElfError::Machine);
-        }
-        let segments = load_segments(&file);
-        let mut relative = relative_relocations(&file);
-        relative.extend(packed_relocations(&file, &segments));
-        relative.sort_unstable();
-        Ok(Self {
-            position_independent: file.kind() == ObjectKind::Dynamic,
-            interpreted: file.elf_program_headers().iter().any(|p| p.p_type(file.endian()) == elf::PT_INTERP),
-            symbols: symbols(&file),
-            imports: imports(&file),
-            sections: sections(&file),
-            build_id: file.build_id().ok().flatten().unwrap_or_default().to_vec(),
-            segments,
-            relative,
+        let (header, endian) = header(bytes.as_slice())?;
+        let programs = header.program_headers(endian, bytes.as_slice())?;
+        let sections = Sections::read(header, endian, bytes.as_slice())?;
+        let position_independent = header.e_type(endian) == elf::ET_DYN;
+        let interpreted = programs.iter().any(|p| p.p_type(endian) == elf::PT_INTERP);
+        let mut image = Self {
+            position_independent,
+            program: interpreted || !position_independent,
+            segments: segments(programs, endian),
+            sections,
+            relative: Vec::new(),
+            imports: Vec::new(),
             bytes,
-        })
+        };
+        image.relocate();
+        Ok(image)
+    }
+
+    fn relocate(&mut self) {
+        for r in tables::relocations(&self.sections, &self.bytes) {
+            match r.kind {
+                elf::R_X86_64_RELATIVE => self.relative.push((r.slot, r.addend)),
+                elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_GLOB_DAT => self.imports.push((r.slot, r.symbol)),
+                _ => {}
+            }
+        }
+        let packed = tables::packed_slots(&self.sections, &self.bytes);
+        let packed: Vec<_> = packed.into_iter().filter_map(|slot| Some((slot, self.u64_at(slot)?))).collect();
+        self.relative.extend(packed);
+        self.relative.sort_unstable();
+        self.imports.sort_unstable();
     }
 
     /// Is it loaded at an address of the kernel's choice (PIE or shared library)?
@@ -127,12 +144,7 @@ impl Elf {
 
     /// Is it a program rather than a library?
     pub fn is_program(&self) -> bool {
-        self.interpreted || !self.position_independent
-    }
-
-    /// The build id; empty: none.
-    pub fn build_id(&self) -> &[u8] {
-        &self.build_id
+        self.program
     }
 
     /// `PT_LOAD` segments in file order.
@@ -147,18 +159,26 @@ impl Elf {
 
     /// A defined symbol, exported or local.
     pub fn symbol(&self, name: &str) -> Option<Symbol> {
-        self.symbols.get(name.as_bytes()).copied()
+        [elf::SHT_DYNSYM, elf::SHT_SYMTAB].into_iter().find_map(|kind| {
+            let (entries, names) = self.sections.symbols(kind)?;
+            tables::find_symbol(entries.of(&self.bytes), names.of(&self.bytes), name)
+        })
     }
 
-    /// Name of the function whose address the dynamic linker puts into this slot.
-    pub fn import_at(&self, slot: u64) -> Option<&[u8]> {
-        self.imports.get(&slot).map(Vec::as_slice)
+    /// Does the dynamic linker put the address of this function into the slot?
+    pub fn imports_at(&self, slot: u64, name: &str) -> bool {
+        let imported =
+            self.imports.binary_search_by_key(&slot, |&(at, _)| at).ok().and_then(|i| self.imports.get(i));
+        let symbols = self.sections.symbols(elf::SHT_DYNSYM);
+        imported.zip(symbols).is_some_and(|(&(_, symbol), (entries, names))| {
+            tables::is_symbol(entries.of(&self.bytes), names.of(&self.bytes), symbol, name)
+        })
     }
 
     /// Virtual address and bytes of a section.
     pub fn section(&self, name: &str) -> Option<(u64, &[u8])> {
-        let &(address, offset, size) = self.sections.get(name.as_bytes())?;
-        Some((address, self.file_range(offset, size)?))
+        let section = self.sections.named(name)?;
+        Some((section.address, section.span.of(&self.bytes)))
     }
 
     /// File offset of a virtual address that is backed by the file.
@@ -212,13 +232,18 @@ impl Elf {
     }
 
     fn file_range(&self, offset: u64, size: u64) -> Option<&[u8]> {
-        let end = offset.checked_add(size)?;
-        self.bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)
+        Some(Span { offset, size }.of(&self.bytes)).filter(|bytes| bytes.len() as u64 == size)
     }
 }
 
+/// Opens a regular file: where someone has put a pipe in its place, neither opening nor reading may wait for them.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
 /// Do the first bytes promise a 64-bit little-endian ELF file?
-pub(super) fn check_ident(bytes: &[u8]) -> Result<(), ElfError> {
+fn check_ident(bytes: &[u8]) -> Result<(), ElfError> {
     if bytes.get(..4) != Some(&elf::ELFMAG) {
         return Err(ElfError::NotElf);
     }
@@ -229,12 +254,19 @@ pub(super) fn check_ident(bytes: &[u8]) -> Result<(), ElfError> {
     }
 }
 
-type File64<'a> = ElfFile64<'a, Endianness>;
+/// The header of an x86-64 file.
+pub(super) fn header<'a, R: ReadRef<'a>>(
+    data: R,
+) -> Result<(&'a FileHeader64<Endianness>, Endianness), ElfError> {
+    check_ident(data.read_bytes_at(0, 6).map_err(|()| ElfError::NotElf)?)?;
+    let header = FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    if header.e_machine(endian) == elf::EM_X86_64 { Ok((header, endian)) } else { Err(ElfError::Machine) }
+}
 
-fn load_segments(file: &File64<'_>) -> Vec<Segment> {
-    let endian = file.endian();
-    let headers = file.elf_program_headers().iter().filter(|p| p.p_type(endian) == elf::PT_LOAD);
-    headers
+fn segments(headers: &[ProgramHeader64<Endianness>], endian: Endianness) -> Vec<Segment> {
+    let loaded = headers.iter().filter(|p| p.p_type(endian) == elf::PT_LOAD);
+    loaded
         .map(|p| Segment {
             address: p.p_vaddr(endian),
             offset: p.p_offset(endian),
@@ -242,70 +274,4 @@ fn load_segments(file: &File64<'_>) -> Vec<Segment> {
             executable: p.p_flags(endian) & elf::PF_X != 0,
         })
         .collect()
-}
-
-/// Exported symbols win over local ones of the same name.
-fn symbols(file: &File64<'_>) -> FxHashMap<Vec<u8>, Symbol> {
-    let all = file.symbols().chain(file.dynamic_symbols());
-    all.filter(ObjectSymbol::is_definition)
-        .filter_map(|s| {
-            Some((s.name_bytes().ok()?.to_vec(), Symbol { address: s.address(), size: s.size() }))
-        })
-        .collect()
-}
-
-fn relative_relocations(file: &File64<'_>) -> Vec<(u64, u64)> {
-    let all = file.dynamic_relocations().into_iter().flatten();
-    all.filter(|(_, r)| r.flags() == RelocationFlags::Elf { r_type: elf::R_X86_64_RELATIVE })
-        .map(|(slot, r)| (slot, r.addend() as u64))
-        .collect()
-}
-
-/// `DT_RELR`: a word is the next slot, or a bitmap (lowest bit set) of the 63 slots that follow.
-fn packed_relocations(file: &File64<'_>, segments: &[Segment]) -> Vec<(u64, u64)> {
-    let endian = file.endian();
-    let packed = file.elf_section_table().iter().find(|s| s.sh_type(endian) == elf::SHT_RELR);
-    let Some(words) = packed.and_then(|s| s.data(endian, file.data()).ok()) else { return Vec::new() };
-    let mut slots = Vec::new();
-    let mut next = 0u64;
-    for word in words.chunks_exact(8).filter_map(|w| w.try_into().ok()).map(u64::from_le_bytes) {
-        if word & 1 == 0 {
-            slots.push(word);
-            next = word.wrapping_add(8);
-        } else {
-            slots.extend(
-                (0..63).filter(|bit| word >> (bit + 1) & 1 == 1).map(|bit| next.wrapping_add(8 * bit)),
-            );
-            next = next.wrapping_add(63 * 8);
-        }
-    }
-    let stored = |slot: u64| {
-        let s = segments.iter().find(|s| slot >= s.address && slot - s.address < s.file_size)?;
-        let at = usize::try_from(s.offset.checked_add(slot - s.address)?).ok()?;
-        let bytes = file.data().get(at..at.checked_add(8)?)?;
-        Some((slot, u64::from_le_bytes(bytes.try_into().ok()?)))
-    };
-    slots.into_iter().filter_map(stored).collect()
-}
-
-fn imports(file: &File64<'_>) -> FxHashMap<u64, Vec<u8>> {
-    let all = file.dynamic_relocations().into_iter().flatten();
-    let named = all.filter_map(|(slot, r)| {
-        let RelocationFlags::Elf { r_type: elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_GLOB_DAT } = r.flags()
-        else {
-            return None;
-        };
-        let RelocationTarget::Symbol(index) = r.target() else { return None };
-        let symbol = file.dynamic_symbol_table()?.symbol_by_index(index).ok()?;
-        Some((slot, symbol.name_bytes().ok()?.to_vec()))
-    });
-    named.collect()
-}
-
-fn sections(file: &File64<'_>) -> FxHashMap<Vec<u8>, (u64, u64, u64)> {
-    let named = file.sections().filter_map(|s| {
-        let (offset, size) = s.file_range()?;
-        Some((s.name_bytes().ok()?.to_vec(), (s.address(), offset, size)))
-    });
-    named.collect()
 }

@@ -15,6 +15,10 @@ use super::{
 
 /// Offset of `tp_dealloc` in a type object; the same in all builds that have a GIL.
 const TYPE_DEALLOC: u64 = 48;
+/// The function that adds a frame to an exception's traceback.
+const TRACEBACK: &str = "PyTraceBack_Here";
+/// Larger than any compiler makes a part of the eval loop, in bytes; the largest seen has 90,000.
+const MAX_PART: u64 = 4 << 20;
 /// Longest straight piece of code that is looked at, in instructions.
 const REACH: usize = 64;
 /// A stub that jumps to another library's function has at most 4.
@@ -45,9 +49,9 @@ fn asks_owner(elf: &Elf, function: u64, layout: &Layout) -> bool {
 /// Calls of `PyTraceBack_Here(frame object)` in the eval loop: an exception has reached a frame. Not the function's
 /// entry: others call it for frames that never ran.
 pub(super) fn raises(elf: &Elf, functions: &Functions, handlers: &HandlerTable) -> Vec<Hook> {
-    let Some(target) = elf.symbol("PyTraceBack_Here").map(|s| s.address) else { return Vec::new() };
+    let Some(target) = elf.symbol(TRACEBACK).map(|s| s.address) else { return Vec::new() };
     let calls = eval_loop(elf, functions, handlers).into_iter().flat_map(|part| {
-        let size = (part.end - part.start) as usize;
+        let size = (part.end - part.start).min(MAX_PART) as usize;
         let bytes = elf.bytes_at(part.start, size).unwrap_or_default();
         code::decode(bytes, part.start).filter(|i| calls(elf, i, target)).collect::<Vec<_>>()
     });
@@ -70,12 +74,12 @@ fn calls(elf: &Elf, instruction: &Instruction, target: u64) -> bool {
         return false;
     }
     let called = instruction.near_branch_target();
-    called == target || stub_target(elf, called).is_some_and(|name| name == b"PyTraceBack_Here")
+    called == target || is_stub(elf, called, TRACEBACK)
 }
 
-fn stub_target(elf: &Elf, stub: u64) -> Option<&[u8]> {
-    let jump = code::instructions(elf, stub, STUB).find(Instruction::is_jmp_near_indirect)?;
-    jump.is_ip_rel_memory_operand().then(|| elf.import_at(jump.ip_rel_memory_address()))?
+fn is_stub(elf: &Elf, stub: u64, function: &str) -> bool {
+    let jump = code::instructions(elf, stub, STUB).find(Instruction::is_jmp_near_indirect);
+    jump.is_some_and(|j| j.is_ip_rel_memory_operand() && elf.imports_at(j.ip_rel_memory_address(), function))
 }
 
 /// First place in `code_dealloc(code)`, which `PyCode_Type` names, where a probe is cheap and rdi is still the code.

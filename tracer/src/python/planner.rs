@@ -271,6 +271,7 @@ mod tests {
     fn other_files_are_refused() {
         assert!(matches!(plan(Path::new("/bin/ls")), Err(Refusal::NotPython)));
         assert!(matches!(plan(Path::new("/etc/passwd")), Err(Refusal::File(ElfError::NotElf))));
+        assert!(matches!(plan(Path::new("/dev/zero")), Err(Refusal::File(ElfError::Read(_)))));
         assert!(matches!(plan(Path::new("/nonexistent")), Err(Refusal::File(ElfError::Read(_)))));
     }
 

@@ -1,19 +1,21 @@
 //! Is there a Python interpreter in a file? Reads little of it, so that every program of a machine can be asked.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use object::{
-    Architecture, Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, elf,
+    elf,
     read::{
         ReadCache, ReadRef,
-        elf::{ElfFile64, ProgramHeader},
+        elf::{FileHeader as _, ProgramHeader as _},
     },
 };
 
-use super::{elf::ElfError, version};
-
-/// Larger string tables belong to no interpreter, in bytes.
-const MAX_NAMES: u64 = 64 << 20;
+use super::{
+    elf::{ElfError, MAX_SIZE, header, open},
+    notes,
+    tables::{Sections, Span, find_symbol},
+    version,
+};
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,33 +46,34 @@ pub struct Recognised {
 /// # Errors
 /// If it can't be read or is not an x86-64 ELF file.
 pub fn recognise(path: &Path) -> Result<Recognised, ElfError> {
-    let cache = ReadCache::new(File::open(path)?);
-    let ident = (&cache).read_bytes_at(0, 6).map_err(|()| ElfError::NotElf)?;
-    super::elf::check_ident(ident)?;
-    let file = ElfFile64::<Endianness, _>::parse(&cache)?;
-    if file.architecture() != Architecture::X86_64 {
-        return Err(ElfError::Machine);
+    let file = open(path)?;
+    // All that is read below is within the file, so this bounds the memory it takes.
+    if file.metadata()?.len() > MAX_SIZE {
+        return Err(ElfError::TooLarge);
     }
-    let endian = file.endian();
-    let loads = file.elf_program_headers().iter().filter(|p| p.p_type(endian) == elf::PT_LOAD);
+    let data = &ReadCache::new(file);
+    let (header, endian) = header(data)?;
+    let programs = header.program_headers(endian, data)?;
+    let loads = programs.iter().filter(|p| p.p_type(endian) == elf::PT_LOAD);
+    let sections = Sections::read(header, endian, data)?;
+    let build_id = sections.named(".note.gnu.build-id").map(|s| notes::build_id(read(data, s.span)));
     Ok(Recognised {
-        kind: kind(&file),
-        fixed: file.kind() == ObjectKind::Executable,
+        kind: kind(&sections, data),
+        fixed: header.e_type(endian) == elf::ET_EXEC,
         lowest_address: loads.map(|p| p.p_vaddr(endian)).min().unwrap_or_default(),
-        build_id: file.build_id().ok().flatten().unwrap_or_default().to_vec(),
+        build_id: build_id.unwrap_or_default(),
     })
 }
 
-/// Most programs do not even have the name in their string table, which is one read; only then look at symbols.
-fn kind<'a, R: ReadRef<'a>>(file: &ElfFile64<'a, Endianness, R>) -> Kind {
-    let names = file.section_by_name(".dynstr").filter(|s| s.size() < MAX_NAMES);
-    let names = names.and_then(|s| s.data().ok()).unwrap_or_default();
-    let among = |wanted: &[&str]| names.split(|&b| b == 0).any(|n| wanted.iter().any(|w| w.as_bytes() == n));
-    let defines = |wanted: &[&str]| {
-        let defined = file.dynamic_symbols().filter(ObjectSymbol::is_definition);
-        defined.filter_map(|s| s.name_bytes().ok()).any(|n| wanted.iter().any(|w| w.as_bytes() == n))
+/// Most programs do not even have the name among their strings; only of the others read the symbols.
+fn kind<'a, R: ReadRef<'a>>(sections: &Sections, data: R) -> Kind {
+    let Some((entries, names)) = sections.symbols(elf::SHT_DYNSYM) else { return Kind::Other };
+    let names = read(data, names);
+    let mentions =
+        |wanted: &[&str]| names.split(|&b| b == 0).any(|n| wanted.iter().any(|w| w.as_bytes() == n));
+    let has = |wanted: &[&str]| {
+        mentions(wanted) && wanted.iter().any(|name| find_symbol(read(data, entries), names, name).is_some())
     };
-    let has = |wanted: &[&str]| among(wanted) && defines(wanted);
     if has(&version::PYPY) {
         Kind::PyPy
     } else if has(&version::EVAL) {
@@ -78,6 +81,10 @@ fn kind<'a, R: ReadRef<'a>>(file: &ElfFile64<'a, Endianness, R>) -> Kind {
     } else {
         Kind::Other
     }
+}
+
+fn read<'a, R: ReadRef<'a>>(data: R, span: Span) -> &'a [u8] {
+    data.read_bytes_at(span.offset, span.size).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! USDT probes of an image (`.note.stapsdt`): a `nop` at a known place, and a counter (semaphore) that must be
 //! above 0 for the program to get there.
 
-use super::elf::Elf;
+use super::{elf::Elf, notes::Note};
 
 /// Type of a note that describes a probe.
 const NT_STAPSDT: u32 = 3;
@@ -27,36 +27,9 @@ pub fn read(elf: &Elf) -> Vec<UsdtNote> {
 
 /// Reads the section. `base` is where the linker has put `.stapsdt.base`: prelinking moves it, and addresses in the
 /// notes move along.
-fn parse(mut bytes: &[u8], base: Option<u64>) -> Vec<UsdtNote> {
-    let mut notes = Vec::new();
-    while let Some(note) = Note::first(bytes) {
-        if note.kind == NT_STAPSDT && note.owner == b"stapsdt\0" {
-            notes.extend(parse_note(note.description, base));
-        }
-        bytes = note.rest;
-    }
-    notes
-}
-
-/// An ELF note, and the bytes after it.
-struct Note<'a> {
-    kind: u32,
-    owner: &'a [u8],
-    description: &'a [u8],
-    rest: &'a [u8],
-}
-
-impl<'a> Note<'a> {
-    /// Sizes are padded to 4 bytes.
-    fn first(bytes: &'a [u8]) -> Option<Self> {
-        let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        let (owner_size, size, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-        let owner = bytes.get(12..)?.get(..owner_size)?;
-        let start = 12 + owner_size.next_multiple_of(4);
-        let description = bytes.get(start..)?.get(..size)?;
-        let rest = bytes.get(start + size.next_multiple_of(4)..).unwrap_or_default();
-        Some(Self { kind, owner, description, rest })
-    }
+fn parse(bytes: &[u8], base: Option<u64>) -> Vec<UsdtNote> {
+    let probes = Note::all(bytes).filter(|note| note.kind == NT_STAPSDT && note.owner == b"stapsdt\0");
+    probes.filter_map(|note| parse_note(note.description, base)).collect()
 }
 
 /// Address, base and semaphore, then provider, name and arguments as C strings.
