@@ -30,10 +30,10 @@ impl Cost {
 
 impl AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
-        self.wall_ns = self.wall_ns.wrapping_add(other.wall_ns);
-        self.off_cpu_ns = self.off_cpu_ns.wrapping_add(other.off_cpu_ns);
-        self.rss_bytes = self.rss_bytes.wrapping_add(other.rss_bytes);
-        self.faults = self.faults.wrapping_add(other.faults);
+        self.wall_ns = self.wall_ns.saturating_add(other.wall_ns);
+        self.off_cpu_ns = self.off_cpu_ns.saturating_add(other.off_cpu_ns);
+        self.rss_bytes = self.rss_bytes.saturating_add(other.rss_bytes);
+        self.faults = self.faults.saturating_add(other.faults);
     }
 }
 
@@ -45,7 +45,7 @@ impl Sub for Cost {
         Self {
             wall_ns: self.wall_ns.saturating_sub(part.wall_ns),
             off_cpu_ns: self.off_cpu_ns.saturating_sub(part.off_cpu_ns),
-            rss_bytes: self.rss_bytes.wrapping_sub(part.rss_bytes),
+            rss_bytes: self.rss_bytes.saturating_sub(part.rss_bytes),
             faults: self.faults.saturating_sub(part.faults),
         }
     }
@@ -180,7 +180,7 @@ impl Meter {
 
     /// Resident memory changed.
     pub fn rss(&mut self, delta_bytes: i64) {
-        self.now.rss_bytes = self.now.rss_bytes.wrapping_add(delta_bytes);
+        self.now.rss_bytes = self.now.rss_bytes.saturating_add(delta_bytes);
     }
 
     /// Goes on to the time of an event; never back. How far it went, in nanoseconds.

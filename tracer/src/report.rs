@@ -210,7 +210,7 @@ impl FunctionReport {
 
     /// Is this a function, not one of the rows for memory that no function is charged with?
     pub fn is_function(&self) -> bool {
-        self.activations > 0
+        !(self.file.is_empty() && self.line == 0 && [OUTSIDE, NO_FRAME].contains(&&*self.function))
     }
 }
 
@@ -228,17 +228,17 @@ fn special_rows(process: &ProcessReport) -> [FunctionReport; 2] {
 }
 
 fn merge(into: &mut FunctionReport, row: &FunctionReport) {
-    into.calls += row.calls;
-    into.resumes += row.resumes;
-    into.self_wall_ns += row.self_wall_ns;
-    into.cum_wall_ns += row.cum_wall_ns;
-    into.self_cpu_ns += row.self_cpu_ns;
-    into.cum_cpu_ns += row.cum_cpu_ns;
-    into.self_rss_bytes += row.self_rss_bytes;
-    into.cum_rss_bytes += row.cum_rss_bytes;
-    into.page_faults += row.page_faults;
-    into.activations += row.activations;
-    into.calls_made += row.calls_made;
+    into.calls = into.calls.saturating_add(row.calls);
+    into.resumes = into.resumes.saturating_add(row.resumes);
+    into.self_wall_ns = into.self_wall_ns.saturating_add(row.self_wall_ns);
+    into.cum_wall_ns = into.cum_wall_ns.saturating_add(row.cum_wall_ns);
+    into.self_cpu_ns = into.self_cpu_ns.saturating_add(row.self_cpu_ns);
+    into.cum_cpu_ns = into.cum_cpu_ns.saturating_add(row.cum_cpu_ns);
+    into.self_rss_bytes = into.self_rss_bytes.saturating_add(row.self_rss_bytes);
+    into.cum_rss_bytes = into.cum_rss_bytes.saturating_add(row.cum_rss_bytes);
+    into.page_faults = into.page_faults.saturating_add(row.page_faults);
+    into.activations = into.activations.saturating_add(row.activations);
+    into.calls_made = into.calls_made.saturating_add(row.calls_made);
 }
 
 fn order(row: &FunctionReport) -> (u32, Reverse<u64>, &str, &str, u32) {

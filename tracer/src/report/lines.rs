@@ -29,7 +29,7 @@ pub(super) fn hidden(rows: &[&FunctionReport]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let own: u64 = rows.iter().map(|row| row.self_wall_ns).sum();
+    let own = rows.iter().map(|row| row.self_wall_ns).fold(0, u64::saturating_add);
     format!(
         "{} more functions with {} of self time are not shown (--limit 0 shows all)\n\n",
         rows.len(),
@@ -50,7 +50,7 @@ pub(super) fn footer(report: &Report, colour: bool) -> String {
 
 fn total(report: &Report, process: &ProcessReport) -> String {
     let rows = || report.functions.iter().filter(|row| row.pid == process.pid && row.is_function());
-    let sum = |value: fn(&FunctionReport) -> u64| rows().map(value).sum::<u64>();
+    let sum = |value: fn(&FunctionReport) -> u64| rows().map(value).fold(0, u64::saturating_add);
     let mut out = format!("process {}", process.pid);
     if let Some(version) = &process.version {
         let _ = write!(out, ", CPython {}", shown(version));
@@ -69,7 +69,7 @@ fn total(report: &Report, process: &ProcessReport) -> String {
         count(sum(|row| row.page_faults)),
         resident(process.rss_start_bytes),
         resident(process.rss_end_bytes),
-        signed_bytes(process.rss_end_bytes - process.rss_start_bytes),
+        signed_bytes(process.rss_end_bytes.saturating_sub(process.rss_start_bytes)),
         resident(process.rss_peak_bytes),
     );
     if process.swap_bytes != 0 {
