@@ -108,7 +108,8 @@ pub struct Pipeline<S = NoSink> {
 
 impl<S: CallSink> Pipeline<S> {
     /// A pipeline that has seen nothing.
-    pub fn new(options: PipelineOptions, sink: S) -> Self {
+    pub fn new(options: PipelineOptions, mut sink: S) -> Self {
+        sink.begin(options.window_start_ns, options.start_unix_ns);
         Self { core: Core::new(options), freed: Vec::new(), sink }
     }
 
@@ -142,13 +143,15 @@ impl<S: CallSink> Pipeline<S> {
 
     /// Lets the sink do what is due, at this monotonic time. Cheap enough for several calls a second.
     pub fn tick(&mut self, now_ns: u64) {
-        let status = self.status(now_ns);
-        self.sink.tick(&status);
+        let Self { core, sink, .. } = self;
+        sink.tick(&|| core.status(now_ns));
     }
 
-    /// Closes all that is open, at the end of the window.
+    /// Closes all that is open, at the end of the window, and ends the sink.
     pub fn finish(&mut self, ending: &Ending) {
         self.core.finish(ending, &mut self.sink);
+        let note = self.sink.end(&self.core.report());
+        self.core.notes.extend(note);
     }
 
     /// How things stand, without the functions.

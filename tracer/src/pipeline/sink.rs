@@ -2,10 +2,15 @@
 
 use crate::charge::{BegunCall, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId};
-use crate::report::Status;
+use crate::report::{Report, Status};
 
 /// Something that keeps calls as they come, such as the event log. Every method may be left out.
 pub trait CallSink {
+    /// The window begins: monotonic nanoseconds, and nanoseconds since 1970.
+    fn begin(&mut self, window_start_ns: u64, start_unix_ns: u64) {
+        let _ = (window_start_ns, start_unix_ns);
+    }
+
     /// A function was named, before the first call of it.
     fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
         let _ = (id, pid, function, code_flags);
@@ -26,9 +31,15 @@ pub trait CallSink {
         let _ = change;
     }
 
-    /// Time has passed.
-    fn tick(&mut self, status: &Status) {
+    /// Time has passed. How things stand can be asked for.
+    fn tick(&mut self, status: &dyn Fn() -> Status) {
         let _ = status;
+    }
+
+    /// The window has ended. What the reader of the report should know of the sink is returned.
+    fn end(&mut self, report: &Report) -> Option<String> {
+        let _ = report;
+        None
     }
 }
 
@@ -39,6 +50,12 @@ pub struct NoSink;
 impl CallSink for NoSink {}
 
 impl<S: CallSink> CallSink for Option<S> {
+    fn begin(&mut self, window_start_ns: u64, start_unix_ns: u64) {
+        if let Some(sink) = self {
+            sink.begin(window_start_ns, start_unix_ns);
+        }
+    }
+
     fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
         if let Some(sink) = self {
             sink.function(id, pid, function, code_flags);
@@ -63,9 +80,13 @@ impl<S: CallSink> CallSink for Option<S> {
         }
     }
 
-    fn tick(&mut self, status: &Status) {
+    fn tick(&mut self, status: &dyn Fn() -> Status) {
         if let Some(sink) = self {
             sink.tick(status);
         }
+    }
+
+    fn end(&mut self, report: &Report) -> Option<String> {
+        self.as_mut().and_then(|sink| sink.end(report))
     }
 }
