@@ -1,8 +1,67 @@
-//! stub
-use std::path::Path;
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum LogKind { Calls, Events }
-pub struct LogOptions { pub kind: LogKind, pub arguments: Vec<String> }
-pub struct LogWriter;
-impl LogWriter { pub fn create(_: &Path, _: LogOptions) -> anyhow::Result<Self> { Ok(Self) } }
-impl crate::pipeline::CallSink for LogWriter {}
+//! The event log: a folder of Parquet tables, one file per segment, that tools such as DuckDB and pandas read as it
+//! lies.
+//!
+//! ```text
+//! DIR/recording.json               what was recorded, by which version, and the account
+//! DIR/functions/part-000001.parquet   names of function ids, in place before the calls that use them
+//! DIR/calls/part-000001.parquet       one row per finished call, in the order in which they ended
+//! DIR/events/part-000001.parquet      or, where asked for, one row when a call begins and one when it ends
+//! DIR/rss/part-000001.parquet         one row per change of resident memory
+//! ```
+//!
+//! A segment is written beside its place and renamed into it: what is there can be read, whenever the recorder was
+//! killed. Columns and codes are in [`schema`].
+
+mod reader;
+pub mod recording;
+pub mod schema;
+mod segment;
+mod writer;
+
+use std::path::PathBuf;
+
+pub use reader::{Reading, read};
+pub use writer::{LogKind, LogOptions, LogWriter};
+
+/// Version of the log's form. Readers refuse newer ones.
+pub const SCHEMA: u32 = 1;
+
+/// Why a log can't be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// There is something in the folder.
+    #[error("{} is not empty: give a new folder to -o", .0.display())]
+    NotEmpty(PathBuf),
+    /// It is not a folder.
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    /// The system refused.
+    #[error("can't {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is no recording in the folder.
+    #[error("{} is not a recording: it has no recording.json", .0.display())]
+    NotARecording(PathBuf),
+    /// Its description can't be read.
+    #[error("{} can't be read: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written by a later version.
+    #[error("{} has the form {found}, this pytracer reads forms up to {SCHEMA}: use a newer pytracer", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its form.
+        found: u64,
+    },
+}

@@ -1,0 +1,174 @@
+//! One segment: a Parquet file with one row group.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use parquet::basic::{
+    Compression, Encoding as Parquet, LogicalType, Repetition, Type as Physical, ZstdLevel,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::reader::FileReader as _;
+use parquet::file::serialized_reader::SerializedFileReader;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
+
+use super::SCHEMA;
+use super::schema::{Column, Encoding, Rows};
+
+/// Key of the form's version in a file's metadata.
+const SCHEMA_KEY: &str = "pytracer.schema";
+const PAGE_ROWS: usize = 1_000_000;
+const PAGE_BYTES: usize = 1 << 20;
+/// More than any segment has: a larger number is damage, and would be believed by an allocation.
+const MAX_ROWS: i64 = 1 << 24;
+
+/// What is wrong with a segment.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SegmentError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error("no segment of this log: {0}")]
+    Foreign(String),
+    #[error("its form {0} is newer than this pytracer: use a newer one")]
+    Newer(u32),
+}
+
+impl From<ParquetError> for SegmentError {
+    fn from(error: ParquetError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+/// Name of a segment.
+pub(super) fn name(number: u32) -> String {
+    format!("part-{number:06}.parquet")
+}
+
+/// Number of a segment, from its name.
+pub(super) fn number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
+    let number = digits.parse().ok()?;
+    (self::name(number) == name).then_some(number)
+}
+
+/// Writes a segment beside its place and renames it into it.
+pub(super) fn write<R: Rows>(
+    dir: &Path,
+    number: u32,
+    rows: &R,
+    clock_offset_ns: i64,
+) -> parquet::errors::Result<()> {
+    let folder = dir.join(R::FOLDER);
+    let beside = folder.join(format!("{}.part", name(number)));
+    let written = write_file(&beside, rows, clock_offset_ns)
+        .and_then(|()| Ok(fs::rename(&beside, folder.join(name(number)))?));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_file<R: Rows>(path: &Path, rows: &R, clock_offset_ns: i64) -> parquet::errors::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut writer =
+        SerializedFileWriter::new(file, schema::<R>()?, Arc::new(properties(R::COLUMNS, clock_offset_ns)?))?;
+    let mut group = writer.next_row_group()?;
+    rows.write(&mut group)?;
+    group.close()?;
+    writer.close()?;
+    Ok(())
+}
+
+/// Reads a whole segment.
+pub(super) fn read<R: Rows>(path: &Path) -> Result<R, SegmentError> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(SegmentError::Foreign("not a regular file".into()));
+    }
+    let file = File::open(path)?;
+    // The Parquet library is not proof against every damaged file; one file must not end the report.
+    catch_unwind(AssertUnwindSafe(|| read_file(file)))
+        .unwrap_or_else(|_| Err(SegmentError::Damaged("the Parquet reader gave up".into())))
+}
+
+fn read_file<R: Rows>(file: File) -> Result<R, SegmentError> {
+    let reader = SerializedFileReader::new(file)?;
+    let metadata = reader.metadata().file_metadata();
+    let form = metadata.key_value_metadata().into_iter().flatten().find(|pair| pair.key == SCHEMA_KEY);
+    match form.and_then(|pair| pair.value.as_deref()?.parse::<u32>().ok()) {
+        Some(form) if form > SCHEMA => return Err(SegmentError::Newer(form)),
+        Some(_) => {}
+        None => return Err(SegmentError::Foreign(format!("it has no {SCHEMA_KEY}"))),
+    }
+    let places = places(R::COLUMNS, metadata.schema_descr())?;
+    let mut rows = R::default();
+    for at in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(at)?;
+        if !(0..=MAX_ROWS).contains(&group.metadata().num_rows()) {
+            return Err(SegmentError::Damaged("an impossible number of rows".into()));
+        }
+        rows.read(&*group, &places)?;
+    }
+    Ok(rows)
+}
+
+/// Where the columns are in a file. More columns than these do no harm.
+fn places(columns: &[Column], schema: &SchemaDescriptor) -> Result<Vec<usize>, SegmentError> {
+    let place = |column: &Column| {
+        let at = schema.columns().iter().position(|found| found.path().parts() == [column.name]);
+        let fits = at.filter(|&at| {
+            let found = schema.column(at);
+            found.physical_type() == column.physical
+                && found.max_def_level() == 0
+                && found.max_rep_level() == 0
+        });
+        fits.ok_or_else(|| SegmentError::Foreign(format!("no column {} as it should be", column.name)))
+    };
+    columns.iter().map(place).collect()
+}
+
+fn schema<R: Rows>() -> parquet::errors::Result<TypePtr> {
+    let field = |column: &Column| {
+        let text = (column.physical == Physical::BYTE_ARRAY).then_some(LogicalType::String);
+        let field = Type::primitive_type_builder(column.name, column.physical)
+            .with_repetition(Repetition::REQUIRED)
+            .with_logical_type(text);
+        field.build().map(Arc::new)
+    };
+    let fields = R::COLUMNS.iter().map(field).collect::<parquet::errors::Result<_>>()?;
+    Type::group_type_builder(R::FOLDER).with_fields(fields).build().map(Arc::new)
+}
+
+fn properties(columns: &[Column], clock_offset_ns: i64) -> parquet::errors::Result<WriterProperties> {
+    let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let mut properties = WriterProperties::builder()
+        .set_created_by(format!("pytracer {}", env!("CARGO_PKG_VERSION")))
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_key_value_metadata(Some(vec![
+            pair(SCHEMA_KEY, SCHEMA.to_string()),
+            pair("pytracer.clock_offset_ns", clock_offset_ns.to_string()),
+        ]));
+    for column in columns {
+        let encoding = match column.encoding {
+            Encoding::Dictionary => continue,
+            Encoding::Delta => Parquet::DELTA_BINARY_PACKED,
+            Encoding::Plain => Parquet::PLAIN,
+        };
+        let path = ColumnPath::from(column.name);
+        properties =
+            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
+    }
+    Ok(properties.build())
+}

@@ -1,0 +1,374 @@
+//! Writes the log while it is recorded. The pipeline's thread only fills columns; a thread of its own makes files
+//! of them. When that thread can't keep up the pipeline waits, and the ring buffer counts what is lost.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use parquet::data_type::ByteArray;
+use serde::{Deserialize, Serialize};
+
+use super::recording::{self, Recording, Segments};
+use super::schema::{
+    CallRow, CallRows, END, EventRow, EventRows, FunctionRow, FunctionRows, Rows, RssRow, RssRows,
+    began_code, ended_code,
+};
+use super::{LogError, segment};
+use crate::charge::{BegunCall, FinishedCall, RssChange};
+use crate::event::{Function, FunctionId};
+use crate::pipeline::CallSink;
+use crate::report::{Report, Status, Window};
+
+/// Rows of a full segment: larger ones are not smaller on disk.
+const SEGMENT_ROWS: usize = 500_000;
+/// Age at which a segment is closed. With a tick each quarter of a second, and time to write it, no row is in
+/// memory for much longer than a second.
+const SEGMENT_AGE: Duration = Duration::from_millis(700);
+/// Segments waiting to be written: each is up to 34 MB.
+const QUEUE: usize = 2;
+
+/// Which table holds the calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// `calls`: one row per finished call.
+    #[default]
+    Calls,
+    /// `events`: a row when it begins and a row when it ends.
+    Events,
+}
+
+/// What a log is to be.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// Which table holds the calls.
+    pub kind: LogKind,
+    /// What was asked for, to be kept in `recording.json`.
+    pub arguments: Vec<String>,
+}
+
+/// A log being written. Give it to a [`crate::pipeline::Pipeline`] as its sink.
+#[derive(Debug)]
+pub struct LogWriter {
+    dir: PathBuf,
+    /// It was not there before.
+    made_dir: bool,
+    started: bool,
+    pending: Pending,
+    last_closed: Instant,
+    recording: Recording,
+    to_writer: Option<SyncSender<Message>>,
+    writer: Option<JoinHandle<()>>,
+    failure: Arc<OnceLock<String>>,
+}
+
+/// Rows of the segments that are open.
+#[derive(Debug, Default)]
+struct Pending {
+    functions: FunctionRows,
+    calls: CallRows,
+    events: EventRows,
+    rss: RssRows,
+}
+
+#[derive(Debug)]
+enum Message {
+    Functions(FunctionRows),
+    Calls(CallRows),
+    Events(EventRows),
+    Rss(RssRows),
+    Recording(Box<Recording>),
+}
+
+impl LogWriter {
+    /// Makes the folder, which must be new or empty, and in it `recording.json`, not complete yet.
+    ///
+    /// If no pipeline is started with it, all that is removed again when it is dropped.
+    pub fn create(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
+        let made_dir = make_folders(dir, options.kind)?;
+        let recording = Recording::new(options.kind, options.arguments);
+        recording.write(dir).map_err(|source| LogError::Io {
+            action: "write in",
+            path: dir.to_owned(),
+            source,
+        })?;
+        let (to_writer, from_pipeline) = sync_channel(QUEUE);
+        let failure = Arc::new(OnceLock::new());
+        let files = Files::new(dir.to_owned(), Arc::clone(&failure));
+        let writer = std::thread::Builder::new()
+            .name("pytracer-log".into())
+            .spawn(move || files.run(&from_pipeline))
+            .map_err(|source| LogError::Io {
+                action: "start a thread to write",
+                path: dir.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            made_dir,
+            started: false,
+            pending: Pending::default(),
+            last_closed: Instant::now(),
+            recording,
+            to_writer: Some(to_writer),
+            writer: Some(writer),
+            failure,
+        })
+    }
+
+    /// Why nothing more is written, if so. The recording goes on without the log.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    fn row_added(&mut self, rows: usize) {
+        if rows >= SEGMENT_ROWS {
+            self.close_segments();
+        }
+    }
+
+    /// Closes the open segments now. Functions go first, so that they are in place before what uses them.
+    pub fn close_segments(&mut self) {
+        let Pending { functions, calls, events, rss } = std::mem::take(&mut self.pending);
+        self.last_closed = Instant::now();
+        self.send(Message::Functions(functions));
+        self.send(Message::Calls(calls));
+        self.send(Message::Events(events));
+        self.send(Message::Rss(rss));
+        self.send(Message::Recording(Box::new(self.recording.clone())));
+    }
+
+    fn send(&mut self, message: Message) {
+        if let Some(to_writer) = &self.to_writer {
+            // Fails only if the thread is gone, which `finish` reports.
+            let _ = to_writer.send(message);
+        }
+    }
+
+    fn takes_rows(&self) -> bool {
+        self.failure.get().is_none()
+    }
+}
+
+impl CallSink for LogWriter {
+    fn begin(&mut self, window_start_ns: u64, start_unix_ns: u64) {
+        self.started = true;
+        self.recording.start_monotonic_ns = window_start_ns;
+        self.recording.clock_offset_ns = start_unix_ns.wrapping_sub(window_start_ns) as i64;
+        self.recording.status.window = Window { start_unix_ns, duration_ns: 0 };
+        self.send(Message::Recording(Box::new(self.recording.clone())));
+    }
+
+    fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
+        self.pending.functions.push(FunctionRow {
+            function_id: id as i32,
+            pid: pid as i32,
+            function: ByteArray::from(function.name.as_str()),
+            file: ByteArray::from(function.file.as_str()),
+            line: function.line as i32,
+            code_flags: code_flags as i32,
+        });
+    }
+
+    fn begun(&mut self, call: &BegunCall) {
+        if self.recording.log == LogKind::Events && self.takes_rows() {
+            self.pending.events.push(EventRow {
+                time_ns: call.time_ns as i64,
+                pid: call.pid as i32,
+                tid: call.tid as i32,
+                kind: began_code(call.began),
+                function_id: call.function as i32,
+                depth: call.depth as i32,
+                recursive: i32::from(call.recursive),
+                ..EventRow::default()
+            });
+        }
+    }
+
+    fn finished(&mut self, call: &FinishedCall) {
+        if !self.takes_rows() {
+            return;
+        }
+        if self.recording.log == LogKind::Events {
+            self.pending.events.push(end_row(call));
+            self.row_added(self.pending.events.len());
+        } else {
+            self.pending.calls.push(call_row(call));
+            self.row_added(self.pending.calls.len());
+        }
+    }
+
+    fn rss(&mut self, change: &RssChange) {
+        if !self.takes_rows() {
+            return;
+        }
+        self.pending.rss.push(RssRow {
+            time_ns: change.time_ns as i64,
+            pid: change.pid as i32,
+            tid: change.tid as i32,
+            function_id: change.function.unwrap_or(0) as i32,
+            member: change.member as i32,
+            delta: change.delta_bytes,
+            total: change.total_bytes,
+        });
+        self.row_added(self.pending.rss.len());
+    }
+
+    fn tick(&mut self, status: &dyn Fn() -> Status) {
+        if self.last_closed.elapsed() >= SEGMENT_AGE {
+            self.recording.status = status();
+            self.close_segments();
+        }
+    }
+
+    fn end(&mut self, report: &Report) -> Option<String> {
+        let Report { window, processes, account, .. } = report;
+        self.recording.status =
+            Status { window: *window, processes: processes.clone(), account: account.clone() };
+        self.recording.complete = true;
+        self.close_segments();
+        self.to_writer = None;
+        if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
+            return Some("the event log stopped: its thread failed".into());
+        }
+        self.failure().map(|failure| format!("the event log stopped: {failure}"))
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.to_writer = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+        if !self.started {
+            let tables = ["functions", "calls", "events", "rss"].map(|table| self.dir.join(table));
+            let _ = fs::remove_file(self.dir.join(recording::FILE));
+            for folder in tables.iter().chain(self.made_dir.then_some(&self.dir)) {
+                let _ = fs::remove_dir(folder);
+            }
+        }
+    }
+}
+
+fn call_row(call: &FinishedCall) -> CallRow {
+    CallRow {
+        end_ns: call.end_ns as i64,
+        duration_ns: call.total.wall_ns as i64,
+        pid: call.pid as i32,
+        tid: call.tid as i32,
+        function_id: call.function as i32,
+        caller_id: call.caller.unwrap_or(0) as i32,
+        depth: call.depth as i32,
+        off_cpu_ns: call.total.off_cpu_ns as i64,
+        rss_delta: call.total.rss_bytes,
+        faults: call.total.faults as i64,
+        began: began_code(call.began),
+        ended: ended_code(call.ended),
+        recursive: i32::from(call.recursive),
+    }
+}
+
+fn end_row(call: &FinishedCall) -> EventRow {
+    EventRow {
+        time_ns: call.end_ns as i64,
+        pid: call.pid as i32,
+        tid: call.tid as i32,
+        kind: END + ended_code(call.ended),
+        function_id: call.function as i32,
+        depth: call.depth as i32,
+        off_cpu_ns: call.total.off_cpu_ns as i64,
+        rss_delta: call.total.rss_bytes,
+        faults: call.total.faults as i64,
+        recursive: i32::from(call.recursive),
+    }
+}
+
+/// Makes the folder and those of its tables, readable by nobody else. False: the folder was there, empty.
+fn make_folders(dir: &Path, kind: LogKind) -> Result<bool, LogError> {
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| LogError::Io { action, path, source }
+    };
+    let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);
+    let made = match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => false,
+        Ok(false) => return Err(LogError::NotEmpty(dir.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            private(dir).map_err(failed("make", dir))?;
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(LogError::NotAFolder(dir.to_owned()));
+        }
+        Err(error) => return Err(failed("read", dir)(error)),
+    };
+    let calls = match kind {
+        LogKind::Calls => "calls",
+        LogKind::Events => "events",
+    };
+    for table in ["functions", calls, "rss"] {
+        private(&dir.join(table)).map_err(failed("write in", dir))?;
+    }
+    Ok(made)
+}
+
+/// The files of a log, in the thread that writes them.
+struct Files {
+    dir: PathBuf,
+    clock_offset_ns: i64,
+    segments: Segments,
+    failure: Arc<OnceLock<String>>,
+}
+
+impl Files {
+    fn new(dir: PathBuf, failure: Arc<OnceLock<String>>) -> Self {
+        Self { dir, clock_offset_ns: 0, segments: Segments::default(), failure }
+    }
+
+    fn run(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            if let Err(reason) = self.write(message)
+                && self.failure.set(reason.clone()).is_ok()
+            {
+                warn!("the event log stopped: {reason}; the recording goes on without it");
+            }
+        }
+    }
+
+    fn write(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Recording(recording) => self.recording(*recording),
+            _ if self.failure.get().is_some() => Ok(()),
+            Message::Functions(rows) => self.segment(&rows, |segments| &mut segments.functions),
+            Message::Calls(rows) => self.segment(&rows, |segments| &mut segments.calls),
+            Message::Events(rows) => self.segment(&rows, |segments| &mut segments.events),
+            Message::Rss(rows) => self.segment(&rows, |segments| &mut segments.rss),
+        }
+    }
+
+    fn segment<R: Rows>(&mut self, rows: &R, count: fn(&mut Segments) -> &mut u32) -> Result<(), String> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let number = *count(&mut self.segments) + 1;
+        segment::write(&self.dir, number, rows, self.clock_offset_ns)
+            .map_err(|error| format!("can't write in {}: {error}", self.dir.join(R::FOLDER).display()))?;
+        *count(&mut self.segments) = number;
+        Ok(())
+    }
+
+    fn recording(&mut self, mut recording: Recording) -> Result<(), String> {
+        self.clock_offset_ns = recording.clock_offset_ns;
+        recording.segments = self.segments;
+        recording.error = self.failure.get().cloned();
+        recording.complete &= recording.error.is_none();
+        recording.write(&self.dir).map_err(|error| format!("can't write in {}: {error}", self.dir.display()))
+    }
+}
