@@ -1,0 +1,7 @@
+//! The pure stages together, on random programs: against a naive model, and live against read back from the log.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
+
+mod live;
+mod log;
+mod simulate;
