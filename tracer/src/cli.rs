@@ -3,10 +3,17 @@
 pub mod doctor;
 pub mod ps;
 pub mod record;
+pub mod report;
 
-use std::process::ExitCode;
+use std::{io::stdout, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::report::{
+    Report,
+    table::{Sort, TableOptions, render},
+};
 
 /// What `pytracer` was asked to do.
 #[derive(Debug, Parser)]
@@ -35,8 +42,49 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the Python processes of this machine, and how each can be traced
+    Ps {
+        /// As JSON
+        #[arg(long, conflicts_with = "explain")]
+        json: bool,
+        /// Show how one process would be traced: version, sites, instructions
+        #[arg(long, value_name = "PID")]
+        explain: Option<u32>,
+    },
     /// Trace processes and report where their time and memory go
     Record(record::Arguments),
+    /// Show the report of a recording
+    Report(report::Arguments),
+    /// Check what this machine needs for tracing, and say how to mend what it lacks
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How to show a report.
+#[derive(Args, Debug)]
+struct TableArguments {
+    /// The report as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Order of the table
+    #[arg(long, value_enum, default_value = "self")]
+    sort: Sort,
+    /// Functions in the table; 0: all
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    limit: usize,
+}
+
+impl TableArguments {
+    fn show(&self, report: &Report) -> Result<String> {
+        Ok(if self.json {
+            report.to_json()? + "\n"
+        } else {
+            render(report, &TableOptions::for_stdout(self.sort, self.limit))
+        })
+    }
 }
 
 /// Runs the program. Errors are one line on standard error.
@@ -49,7 +97,12 @@ pub fn run() -> ExitCode {
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
     let result = match arguments.command {
+        Command::Ps { explain: Some(pid), .. } => ps::explain(pid, &mut stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Ps { json, .. } => ps::run(json, &mut stdout()).map(|()| ExitCode::SUCCESS),
         Command::Record(arguments) => arguments.run(),
+        Command::Report(arguments) => arguments.run(),
+        Command::Doctor { json } => doctor::run(json, &mut stdout())
+            .map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     };
     match result {
         Ok(code) => code,

@@ -6,11 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use tracer_common::limits::RING_BYTES;
 
+use super::TableArguments;
 use crate::{
     filter::FunctionFilter,
     log::LogKind,
     record::{self, Options, Outcome, Targets},
-    report::table::{Sort, TableOptions, render},
 };
 
 /// Exit status when events were lost and `--fail-on-loss` was given.
@@ -47,15 +47,8 @@ pub(super) struct Arguments {
     /// What the event log holds: one row per finished call, or one per entry and return
     #[arg(long, value_name = "ROWS", default_value = "calls", requires = "output")]
     log: LogKind,
-    /// The report as JSON on standard output
-    #[arg(long)]
-    json: bool,
-    /// Order of the table
-    #[arg(long, value_enum, default_value = "self")]
-    sort: Sort,
-    /// Functions in the table; 0: all
-    #[arg(long, value_name = "N", default_value_t = 25)]
-    limit: usize,
+    #[command(flatten)]
+    table: TableArguments,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -85,15 +78,14 @@ impl Arguments {
             arguments: std::env::args().collect(),
         };
         let Outcome { report, exit_code } = record::record(&options)?;
-        let text = if self.json {
-            report.to_json()? + "\n"
-        } else {
-            render(&report, &TableOptions::for_stdout(self.sort, self.limit))
-        };
-        std::io::stdout().write_all(text.as_bytes())?;
+        std::io::stdout().write_all(self.table.show(&report)?.as_bytes())?;
+        let lost = report.account.lost;
+        if lost > 0 {
+            eprintln!("pytracer: {lost} events were lost: choose functions (--function), or take a larger --ring-size");
+        }
         Ok(match exit_code {
             Some(code) if code != 0 => code.into(),
-            _ if self.fail_on_loss && report.account.lost > 0 => LOST.into(),
+            _ if self.fail_on_loss && lost > 0 => LOST.into(),
             _ => ExitCode::SUCCESS,
         })
     }
