@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, Read},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
+    time::Instant,
 };
 
 use crate::wait::LIMIT;
@@ -36,10 +37,11 @@ impl Lines {
     ///
     /// # Panics
     ///
-    /// When the stream ends first, or nothing comes for [`LIMIT`]; the message holds all lines so far.
+    /// When the stream ends first, or there is none within [`LIMIT`]; the message holds all lines so far.
     pub(crate) fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + LIMIT;
         loop {
-            match self.receiver.recv_timeout(LIMIT) {
+            match self.receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     self.seen.push(line.clone());
                     if fits(&line) {
@@ -62,8 +64,9 @@ impl Lines {
 
     /// Reads to the end of the stream.
     pub(crate) fn rest(mut self) -> Vec<String> {
+        let end = Instant::now() + LIMIT;
         loop {
-            match self.receiver.recv_timeout(LIMIT) {
+            match self.receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),
                 Err(RecvTimeoutError::Disconnected) => return self.seen,
                 Err(RecvTimeoutError::Timeout) => panic!("the stream did not end: {:#?}", self.seen),

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Long enough for any single step on a loaded machine.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Looks until there is a value, and returns it.
 ///
