@@ -140,8 +140,6 @@ def workload(_options):
             function()
     with around("spin"):
         spin(0.1)
-    with around("child"):
-        child()
     with around("recursive"):
         recursive(9)
     holds_lock()

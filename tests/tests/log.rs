@@ -46,7 +46,7 @@ fn read_by_others(python: Python) {
         .collect();
     assert_eq!(rows, expected);
     let (columns, length) = log::pandas(&folder, "calls");
-    for column in ["end_ns", "duration_ns", "pid", "tid", "function_id", "depth", "flags"] {
+    for column in ["end_ns", "duration_ns", "pid", "tid", "function_id", "depth"] {
         assert!(columns.iter().any(|name| name == column), "{column} in {columns:?}");
     }
     assert_eq!(
