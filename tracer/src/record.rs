@@ -163,9 +163,9 @@ impl Session {
             PipelineOptions { window_start_ns, start_unix_ns: unix_ns(), filter: options.filter.clone() },
             log,
         )?;
-        for process in hooked {
-            followed.add(process, &engine)?;
-        }
+        let lines: Vec<_> =
+            hooked.into_iter().map(|process| followed.add(process, &engine)).collect::<Result<_>>()?;
+        lines.iter().flatten().for_each(|line| note(line));
         if matches!(options.targets, Targets::All) {
             note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
         }
@@ -246,6 +246,8 @@ impl Session {
         }
         let probe_hits = self.followed.hits();
         let (processes, notes) = self.followed.totals()?;
+        // While the report is made, so that the targets are free again as soon as possible.
+        let _detaching = self.followed.detach();
         let ending = Ending {
             end_ns,
             threads,
@@ -254,9 +256,7 @@ impl Session {
             probe_cost_ns: probe_hits * self.hit_cost_ns,
             notes,
         };
-        let report = self.engine.finish(ending);
-        self.followed.detach();
-        Ok(report)
+        Ok(self.engine.finish(ending))
     }
 }
 

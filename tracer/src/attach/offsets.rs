@@ -11,7 +11,7 @@ use crate::btf::Btf;
 ///
 /// # Errors
 /// The structure and field that this kernel's BTF does not have.
-pub fn of_kernel(btf: &Btf) -> Result<KernelOffsets, String> {
+pub(super) fn of_kernel(btf: &Btf) -> Result<KernelOffsets, String> {
     let offset = |structure: &str, member: &str| {
         btf.member_offset(structure, member).ok_or_else(|| format!("{structure}.{member}"))
     };

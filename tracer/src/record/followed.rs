@@ -122,13 +122,14 @@ impl Followed {
         Ok(Hooked { process, planned, image, hooks: None })
     }
 
-    /// Makes a process known to the kernel side and to the engine. From here on its events come.
-    pub(super) fn add(&mut self, hooked: Hooked, engine: &Engine) -> Result<()> {
+    /// Makes a process known to the kernel side and to the engine. From here on its events come. Returns what to say
+    /// of it; nothing if it is known already.
+    pub(super) fn add(&mut self, hooked: Hooked, engine: &Engine) -> Result<Option<String>> {
         let Hooked { process, planned, image, hooks } = hooked;
         let pid = process.pid;
-        let Ok(plan) = planned.as_ref() else { return Ok(()) };
+        let Ok(plan) = planned.as_ref() else { return Ok(None) };
         if self.processes.values().any(|known| known.pid == pid) {
-            return Ok(());
+            return Ok(None);
         }
         let index = self.kernel.add_process(pid, image, plan.code_type.wrapping_add(process.bias))?;
         self.introduce(index, &process, &planned, hooks, engine);
@@ -136,13 +137,8 @@ impl Followed {
         for (thread, tid) in self.kernel.seed_threads(pid, index)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
         }
-        note(&format!(
-            "attached to process {pid}: CPython {}, {} ({} sites)",
-            plan.version,
-            plan.source,
-            plan.sites.len()
-        ));
-        Ok(())
+        let (version, source, sites) = (plan.version, plan.source, plan.sites.len());
+        Ok(Some(format!("attached to process {pid}: CPython {version}, {source} ({sites} sites)")))
     }
 
     fn introduce(
@@ -196,9 +192,7 @@ impl Followed {
         match *event {
             Event::Exit { process, pid, .. } => self.end(process, pid),
             Event::Exec { process: Some(index), pid, .. } => self.exec(index, pid, engine),
-            Event::Exec { process: None, pid, .. } if self.all => {
-                self.young.insert(pid, 0);
-            }
+            Event::Exec { process: None, pid, .. } if self.all => self.look_at_young(pid, engine),
             Event::Process { process: index, pid, image, .. } => self.taken_up(index, pid, image, engine),
             _ => {}
         }
@@ -222,7 +216,7 @@ impl Followed {
     fn exec(&mut self, index: ProcessIndex, pid: u32, engine: &Engine) {
         if self.all {
             self.end(index, pid);
-            self.young.insert(pid, 0);
+            self.look_at_young(pid, engine);
             return;
         }
         let Ok(process) = discover::inspect(pid) else {
@@ -280,9 +274,12 @@ impl Followed {
         match result {
             Ok(process) => {
                 self.young.remove(&pid);
-                if let Err(error) = self.hook_image(process).and_then(|hooked| self.add(hooked, engine)) {
-                    note(&format!("process {pid} is left out: {error:#}"));
-                    self.notes.push(format!("process {pid} could not be traced"));
+                match self.hook_image(process).and_then(|hooked| self.add(hooked, engine)) {
+                    Ok(line) => line.iter().for_each(|line| note(line)),
+                    Err(error) => {
+                        note(&format!("process {pid} is left out: {error:#}"));
+                        self.notes.push(format!("process {pid} could not be traced"));
+                    }
                 }
             }
             Err(NotTraceable::NotPython { .. }) => {
@@ -351,17 +348,22 @@ impl Followed {
         Ok((all, notes))
     }
 
-    /// Takes all probes away.
-    pub(super) fn detach(self) {
-        let own = self.processes.into_values().filter_map(|process| process.hooks);
-        let shared = self.images.into_values().map(|image| image.hooks);
-        let hooks: Vec<_> = own.chain(shared).collect();
-        std::thread::scope(|scope| {
-            for hooks in hooks {
-                scope.spawn(move || hooks.detach());
-            }
-        });
-        for thread in self.detaching {
+    /// Begins to take all probes away; [`Detaching`] waits for it.
+    pub(super) fn detach(&mut self) -> Detaching {
+        let own = self.processes.values_mut().filter_map(|process| process.hooks.take());
+        let shared = std::mem::take(&mut self.images).into_values().map(|image| image.hooks);
+        let mut threads = std::mem::take(&mut self.detaching);
+        threads.extend(own.chain(shared).map(|hooks| std::thread::spawn(move || hooks.detach())));
+        Detaching(threads)
+    }
+}
+
+/// Probes on their way out; dropping this waits for them.
+pub(super) struct Detaching(Vec<JoinHandle<()>>);
+
+impl Drop for Detaching {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
             let _ = thread.join();
         }
     }
