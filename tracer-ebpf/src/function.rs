@@ -3,7 +3,7 @@
 
 use core::ptr;
 
-use aya_ebpf::{bindings::BPF_RB_NO_WAKEUP, programs::ProbeContext};
+use aya_ebpf::{bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP}, programs::ProbeContext};
 use tracer_common::{
     layout::Layout,
     limits::INSTRUCTION_CACHE,
@@ -14,7 +14,7 @@ use tracer_common::{
 
 use crate::{
     kernel::read_user,
-    maps::{CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, generation},
+    maps::{CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, filtering, generation},
     registers,
     ring::{count_loss, with_process},
     text,
@@ -191,7 +191,9 @@ fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64
         }
         (*record).header = Header { time_ns, value: id, thread: 0, kind: kind::FUNCTION, flags };
     }
-    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+    // The loader decides on the function at once, so that few events of an unwanted one are sent before it has.
+    let wakeup = if filtering() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    entry.submit(u64::from(wakeup));
     true
 }
 

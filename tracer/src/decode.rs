@@ -65,6 +65,12 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     })
 }
 
+/// Is this a record about a function? Cheaper than to decode it.
+pub fn is_function(bytes: &[u8]) -> bool {
+    const KIND_AT: usize = std::mem::offset_of!(Header, kind);
+    bytes.get(KIND_AT) == Some(&kind::FUNCTION)
+}
+
 /// A copy, so that the bytes need no alignment.
 #[inline]
 fn record<T: FromBytes>(bytes: &[u8], kind: u8) -> Result<T, DecodeError> {

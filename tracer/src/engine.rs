@@ -16,8 +16,7 @@ use log::debug;
 use crate::{
     attach::monotonic_ns,
     decode::decode,
-    event::{Event, FunctionId, ProcessIndex, Slot},
-    filter::FunctionFilter,
+    event::{Event, ProcessIndex, Slot},
     pipeline::{CallSink, Ending, Pipeline, PipelineOptions},
     receive::records,
     report::Report,
@@ -57,8 +56,6 @@ pub enum Message {
 pub enum Request {
     /// Thread slots that may be handed out again.
     Free(Vec<Slot>),
-    /// A function that no glob matches: have the kernel side drop its events.
-    Refuse(ProcessIndex, u64, FunctionId),
     /// A process came, went or changed: look at it.
     Process(Event),
 }
@@ -101,7 +98,6 @@ impl Engine {
         let (outbox, requests) = mpsc::channel();
         let progress = Arc::new(Progress::default());
         let worker = Worker {
-            filter: options.filter.clone(),
             pipeline: Pipeline::new(options, sink),
             outbox,
             progress: Arc::clone(&progress),
@@ -147,7 +143,6 @@ impl Engine {
 }
 
 struct Worker<S> {
-    filter: FunctionFilter,
     pipeline: Pipeline<S>,
     outbox: mpsc::Sender<Request>,
     progress: Arc<Progress>,
@@ -199,9 +194,6 @@ impl<S: CallSink> Worker<S> {
                 if *time_ns > self.until_ns =>
             {
                 return;
-            }
-            Event::Function { id, process, function, code, .. } if !self.filter.matches(function) => {
-                self.ask(Request::Refuse(*process, *code, *id));
             }
             Event::Loss { lost, .. } => {
                 self.progress.lost.fetch_add(*lost, Ordering::Relaxed);

@@ -1,12 +1,13 @@
 //! Empties the ring buffer into chunks of bytes, which another thread decodes.
 //!
-//! In a chunk each record stands behind its length (8 bytes). The kernel side wakes nobody up: whoever owns the
-//! receiver calls [`Receiver::drain`] every few milliseconds.
+//! In a chunk each record stands behind its length (8 bytes). The kernel side wakes nobody up for an ordinary event:
+//! whoever owns the receiver calls [`Receiver::drain`] every few milliseconds, and when [`Receiver::woken`] says so.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use aya::maps::{MapData, RingBuf};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// How often the ring buffer is to be emptied: often enough for a small backlog, seldom enough to cost nothing
 /// (polling without a pause doubles the cost of a call: the reader then fights for the lines being written).
@@ -18,21 +19,34 @@ const LENGTH_BYTES: usize = 8;
 
 /// The reading end of the ring buffer.
 pub struct Receiver {
-    ring: RingBuf<MapData>,
+    ring: AsyncFd<RingBuf<MapData>>,
     buffer: BytesMut,
 }
 
 impl Receiver {
-    /// Takes over a ring buffer.
-    pub fn new(ring: RingBuf<MapData>) -> Self {
-        Self { ring, buffer: BytesMut::new() }
+    /// Takes over a ring buffer. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the descriptor can't be watched.
+    pub fn new(ring: RingBuf<MapData>) -> io::Result<Self> {
+        // SAFETY: the ring buffer owns its descriptor and keeps it as long as it lives.
+        let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE)? };
+        Ok(Self { ring, buffer: BytesMut::new() })
+    }
+
+    /// Waits until the kernel side asks to be served at once.
+    pub async fn woken(&self) {
+        match self.ring.readable().await {
+            Ok(mut guard) => guard.clear_ready(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// What is there, up to about one chunk; empty if nothing is. More may be waiting when a chunk is full.
     pub fn drain(&mut self) -> Bytes {
         self.buffer.reserve(CHUNK_BYTES);
         while self.buffer.len() < CHUNK_BYTES {
-            let Some(record) = self.ring.next() else { break };
+            let Some(record) = self.ring.get_mut().next() else { break };
             self.buffer.put_u64_ne(record.len() as u64);
             self.buffer.put_slice(&record);
         }

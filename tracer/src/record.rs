@@ -127,6 +127,7 @@ struct Session {
     receiver: Receiver,
     engine: Engine,
     followed: Followed,
+    filter: FunctionFilter,
     hit_cost_ns: u64,
     line: StatusLine,
 }
@@ -146,7 +147,7 @@ impl Session {
             all: matches!(options.targets, Targets::All),
             filtering: !options.filter.is_all(),
         })?;
-        let mut receiver = Receiver::new(ring);
+        let mut receiver = Receiver::new(ring).context("watch the ring buffer")?;
         let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;
         // The calibration's own records.
         while !receiver.drain().is_empty() {}
@@ -170,7 +171,8 @@ impl Session {
             note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
         }
         let child = held.map(Held::release).transpose().context("let the command run")?;
-        Ok((Self { receiver, engine, followed, hit_cost_ns, line: StatusLine::new() }, child))
+        let (filter, line) = (options.filter.clone(), StatusLine::new());
+        Ok((Self { receiver, engine, followed, filter, hit_cost_ns, line }, child))
     }
 
     async fn run(
@@ -190,6 +192,7 @@ impl Session {
         loop {
             tokio::select! {
                 _ = drain.tick() => self.drain(),
+                () = self.receiver.woken() => self.drain(),
                 _ = look.tick() => {
                     self.followed.look(&self.engine);
                     self.line.show(begin.elapsed(), self.engine.progress(), self.followed.pids());
@@ -219,6 +222,9 @@ impl Session {
     fn drain(&mut self) {
         while let Some(chunk) = Some(self.receiver.drain()).filter(|chunk| !chunk.is_empty()) {
             let full = Receiver::is_full(&chunk);
+            if !self.filter.is_all() {
+                self.followed.refuse_unwanted(&chunk, &self.filter);
+            }
             if let Some(chunk) = self.engine.offer(chunk) {
                 // The engine is far behind: wait for it here, so that memory stays bounded. The ring buffer may
                 // fill up meanwhile, and counts what it loses.

@@ -6,15 +6,19 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use bytes::Bytes;
 use log::debug;
 
 use super::{note, thread_totals};
 use crate::{
     attach::{Hooks, Kernel, monotonic_ns, uprobe::Target},
+    decode::{decode, is_function},
     discover::{self, ImageFile, NotTraceable, PlanCache, PythonProcess, Planned},
     engine::{Engine, Message, Request},
     event::{Event, ProcessIndex},
+    filter::FunctionFilter,
     pipeline::{ProcessTotals, ThreadTotals},
+    receive::records,
 };
 
 /// How often a process that has just called exec is looked at: its libraries are mapped later.
@@ -164,14 +168,9 @@ impl Followed {
 
     /// Does what the engine asks for.
     pub(super) fn serve(&mut self, engine: &Engine) {
-        let mut refused = Vec::new();
         for request in engine.requests() {
             let result = match request {
                 Request::Free(slots) => slots.into_iter().try_for_each(|slot| self.kernel.free_thread(slot)),
-                Request::Refuse(process, code, id) => {
-                    refused.push((process, code, id));
-                    Ok(())
-                }
                 Request::Process(event) => {
                     self.process_event(&event, engine);
                     Ok(())
@@ -181,6 +180,19 @@ impl Followed {
                 debug!("{error}");
             }
         }
+    }
+
+    /// Has the kernel side drop the events of those functions in a chunk that no glob matches.
+    pub(super) fn refuse_unwanted(&mut self, chunk: &Bytes, filter: &FunctionFilter) {
+        let functions = records(chunk).filter(|record| is_function(record)).filter_map(|record| decode(record).ok());
+        let refused: Vec<_> = functions
+            .filter_map(|event| match event {
+                Event::Function { id, process, function, code, .. } if !filter.matches(&function) => {
+                    Some((process, code, id))
+                }
+                _ => None,
+            })
+            .collect();
         if !refused.is_empty()
             && let Err(error) = self.kernel.refuse_functions(&refused)
         {
