@@ -91,8 +91,8 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 }
 
 #[btf_tracepoint(function = "sched_process_exec")]
-fn sched_process_exec(_ctx: BtfTracePointContext) -> i32 {
-    probes::process::exec();
+fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
+    probes::process::exec(&ctx);
     0
 }
 

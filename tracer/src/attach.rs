@@ -20,6 +20,7 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuValues, Queue, RingBuf},
     programs::{BtfTracePoint, ProgramError, UProbe},
 };
+use aya_log::EbpfLogger;
 use thiserror::Error;
 use tracer_common::{
     layout::Layout,
@@ -108,6 +109,8 @@ pub struct LoadOptions {
     pub all: bool,
     /// Function globs are given: the kernel side checks each function.
     pub filtering: bool,
+    /// What the kernel programs log.
+    pub log_level: log::LevelFilter,
 }
 
 /// Probes in place for one image and target. Dropping takes them away.
@@ -132,6 +135,7 @@ impl Hooks {
 /// The loaded kernel side.
 pub struct Kernel {
     ebpf: Ebpf,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     threads: ThreadTable,
     processes: Array<MapData, Process>,
     process_of: HashMap<MapData, u32, u32>,
@@ -165,6 +169,7 @@ impl Kernel {
             .override_global("KERNEL", &offsets, true)
             .override_global("ALL", &u32::from(options.all), true)
             .override_global("FILTERING", &u32::from(options.filtering), true)
+            .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", options.ring_bytes)
             .load(OBJECT)
             .map_err(refused)?;
@@ -185,6 +190,7 @@ impl Kernel {
             layouts: Array::try_from(take(&mut ebpf, "LAYOUTS"))?,
             codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
             totals: Array::try_from(take(&mut ebpf, "TOTALS"))?,
+            logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,
             offsets,
             images: 0,
@@ -212,6 +218,13 @@ impl Kernel {
             program.attach().map_err(|source| program_error(name, source))?;
         }
         Ok(())
+    }
+
+    /// Passes on what the kernel programs have logged.
+    pub fn flush_log(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
     }
 
     /// Does this kernel let us follow resident memory?

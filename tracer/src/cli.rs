@@ -9,6 +9,7 @@ use std::{io::stdout, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use log::LevelFilter;
 
 use crate::report::{
     Report,
@@ -35,7 +36,7 @@ Exit status: 0 done; 1 it could not be done, or not fully; 2 wrong usage; 3 even
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Say more; twice: also what the kernel programs log
+    /// Say more, also what the kernel programs note; twice: also the libraries
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -90,12 +91,7 @@ impl TableArguments {
 /// Runs the program. Errors are one line on standard error.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let level = match arguments.verbose {
-        0 => log::LevelFilter::Warn,
-        1 => log::LevelFilter::Info,
-        _ => log::LevelFilter::Debug,
-    };
-    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+    start_logging(arguments.verbose);
     let result = match arguments.command {
         Command::Ps { explain: Some(pid), .. } => ps::explain(pid, &mut stdout()).map(|()| ExitCode::SUCCESS),
         Command::Ps { json, .. } => ps::run(json, &mut stdout()).map(|()| ExitCode::SUCCESS),
@@ -112,6 +108,16 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Warnings always; with `-v` what we and the kernel programs note, with `-vv` what the libraries note too.
+fn start_logging(verbose: u8) {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(if verbose > 1 { LevelFilter::Debug } else { LevelFilter::Warn });
+    if verbose == 1 {
+        builder.filter_module("tracer", LevelFilter::Debug).filter_module("tracer_ebpf", LevelFilter::Debug);
+    }
+    builder.parse_default_env().init();
 }
 
 /// Whoever read our output has seen enough.

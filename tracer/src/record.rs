@@ -146,6 +146,7 @@ impl Session {
             ring_bytes: options.ring_bytes,
             all: matches!(options.targets, Targets::All),
             filtering: !options.filter.is_all(),
+            log_level: log::max_level(),
         })?;
         let mut receiver = Receiver::new(ring).context("watch the ring buffer")?;
         let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;

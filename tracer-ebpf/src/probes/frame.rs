@@ -3,6 +3,7 @@
 use core::ptr;
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie, EbpfContext as _, programs::ProbeContext};
+use aya_log_ebpf::debug;
 use tracer_common::{
     record::{flag, kind},
     site::Site,
@@ -52,7 +53,11 @@ pub(crate) fn start(ctx: &ProbeContext) {
         return;
     }
     let answer = function::starting(ctx, site, frame, thread.process);
-    if answer == function::NOT_CODE || answer & cached::IGNORED != 0 {
+    if answer == function::NOT_CODE {
+        debug!(ctx, "process {}: no function starts at frame {:x}", thread.process, frame);
+        return;
+    }
+    if answer & cached::IGNORED != 0 {
         return;
     }
     thread.last_start = frame;

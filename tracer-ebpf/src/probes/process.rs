@@ -1,6 +1,7 @@
 //! Processes and threads that come and go.
 
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::BtfTracePointContext};
+use aya_log_ebpf::debug;
 use tracer_common::{
     record::kind,
     state::{Process, Thread, thread_state},
@@ -26,13 +27,14 @@ pub(crate) fn fork(ctx: &BtfTracePointContext) {
     let child = ctx.arg::<u64>(1);
     let Some(child) = read_kernel::<u32>(child + kernel_offset!(task_tgid)) else { return };
     if child != pid {
+        debug!(ctx, "process {} forked {}", pid, child);
         send_task(now(), kind::FORK, 0, process, pid, child);
     }
 }
 
 /// The running process has called exec: its memory, its threads and perhaps its interpreter are new.
 #[inline(always)]
-pub(crate) fn exec() {
+pub(crate) fn exec(ctx: &BtfTracePointContext) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let Some(process) = process_of(pid) else {
@@ -41,6 +43,7 @@ pub(crate) fn exec() {
         }
         return;
     };
+    debug!(ctx, "process {} called exec", pid);
     if let Some(entry) = PROCESSES.get_ptr_mut(process) {
         let entry: *mut Process = entry;
         // SAFETY: a live map value; the process has only this thread now.
@@ -50,17 +53,22 @@ pub(crate) fn exec() {
             (*entry).code_type = 0;
         }
     }
-    if let Some(thread) = slot(tid) {
-        thread.1.state &= !thread_state::SYNCED;
-        thread.1.last_start = 0;
+    let time_ns = now();
+    if let Some((slot, thread)) = slot(tid) {
+        // The calls that end here are charged what the thread has used until now.
+        if thread.state & thread_state::ANNOUNCED != 0 && !send_counters(slot, thread, time_ns) {
+            lose(thread);
+        }
+        thread.state &= !thread_state::SYNCED;
+        thread.last_start = 0;
     }
-    send_task(now(), kind::EXEC, 0, process, pid, tid);
+    send_task(time_ns, kind::EXEC, 0, process, pid, tid);
     thread::learn_memory(process);
 }
 
 /// A task ends.
 #[inline(always)]
-pub(crate) fn exit(_ctx: &BtfTracePointContext) {
+pub(crate) fn exit(ctx: &BtfTracePointContext) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let time_ns = now();
@@ -79,6 +87,7 @@ pub(crate) fn exit(_ctx: &BtfTracePointContext) {
     {
         // SAFETY: a live map value; the process is gone but for this task.
         let _ = MMS.remove(unsafe { (*entry).mm });
+        debug!(ctx, "process {} ended", pid);
         send_task(time_ns, kind::EXIT, 0, process, pid, tid);
     }
 }

@@ -265,6 +265,7 @@ impl Followed {
 
     /// Looks at what may have changed without an event.
     pub(super) fn look(&mut self, engine: &Engine) {
+        self.kernel.flush_log();
         let gone: Vec<_> = self
             .processes
             .iter()
