@@ -106,7 +106,10 @@ fn survives_a_kill(python: Python) {
     wait::until("more than a second has passed", || then.elapsed() > Duration::from_millis(1500));
     tracer.kill();
     assert!(target.lives());
-    let report = again(&folder);
+    let output = tracer::run(["report", &folder.display().to_string(), "--json"]);
+    let note = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && note.contains("cut off"), "{note}");
+    let report: Report = serde_json::from_slice(&output.stdout).expect("a report is JSON");
     assert!(report.calls("tick") >= kept, "{} of {kept} are left", report.calls("tick"));
     let query = "select count(*) from 'LOG/calls/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
                  where function = 'tick'";

@@ -50,17 +50,18 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// Prints the command as a line for a shell, paths of the workspace relative to it.
 pub(crate) fn print(command: &Command) {
     let root = format!("{}/", workspace::root().display());
-    let program = command.get_program();
-    let program = if program == cargo().get_program() { OsStr::new("cargo") } else { program };
-    let words = [program].into_iter().chain(command.get_args());
-    let line: Vec<String> = words.map(|word| word.to_string_lossy().replace(&root, "")).collect();
-    eprintln!("$ {}", line.join(" "));
+    let words = command.get_args().map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> =
+        [name(command)].into_iter().chain(words).map(|word| word.replace(&root, "")).collect();
+    eprintln!("$ {}", words.join(" "));
 }
 
 fn output(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().with_context(|| format!("start {}", name(command)))
 }
 
+/// The program as a user knows it: the cargo that runs this task has a long path of rustup's.
 fn name(command: &Command) -> String {
-    OsStr::display(command.get_program()).to_string()
+    let program = command.get_program();
+    if program == cargo().get_program() { "cargo".into() } else { OsStr::display(program).to_string() }
 }

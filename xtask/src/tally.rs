@@ -13,8 +13,8 @@ pub(crate) struct Tally {
 impl Tally {
     /// Reads a line of cargo test or of nextest; `None` if it is no summary.
     pub(crate) fn read(line: &str) -> Option<Self> {
-        let line = line.trim();
-        let counts = match line.strip_prefix("Summary [") {
+        // nextest indents the output of failed tests, which has such results in it.
+        let counts = match line.trim_start().strip_prefix("Summary [") {
             Some(rest) => rest.split_once(" run: ")?.1,
             None => line.strip_prefix("test result: ")?.split_once(". ")?.1,
         };
@@ -82,6 +82,10 @@ mod tests {
     #[test]
     fn leaves_other_lines() {
         assert_eq!(Tally::read("running 3 tests"), None);
+        assert_eq!(
+            Tally::read("    test result: FAILED. 0 passed; 1 failed; 0 ignored; finished in 3s"),
+            None
+        );
         assert_eq!(Tally::read("test tally::reads ... ok"), None);
     }
 }
