@@ -73,8 +73,8 @@ impl Recording {
     /// Puts it in its place, whole or not at all.
     pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
         let beside = dir.join("recording.json.part");
-        let written = write_new(&beside, &serde_json::to_vec_pretty(self)?)
-            .and_then(|()| fs::rename(&beside, dir.join(FILE)));
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let written = write_new(&beside, text.as_bytes()).and_then(|()| fs::rename(&beside, dir.join(FILE)));
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }

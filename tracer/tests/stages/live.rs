@@ -7,7 +7,7 @@ use tracer::charge::{Ended, FinishedCall, RssChange};
 use tracer::pipeline::{CallSink, Pipeline};
 use tracer::report::{FunctionReport, NO_FRAME, OUTSIDE, Report};
 
-use super::simulate::{Kind, Run, START_NS, Truth, kinds, programs};
+use super::simulate::{Kind, Run, START_NS, Truth, config, kinds, programs};
 
 /// Adds up what it is told.
 #[derive(Default)]
@@ -58,7 +58,7 @@ fn sum(report: &Report, value: fn(&FunctionReport) -> i64) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(300))]
 
     #[test]
     fn without_losses_every_number_is_that_of_the_model(ops in programs(), filtered: bool) {

@@ -4,14 +4,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 use tracer::event::{Event, FrameEvent, Function};
 use tracer::log::recording::Recording;
 use tracer::log::{self, LogError, LogKind, LogOptions, LogWriter};
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
 use tracer::report::Report;
+use tracer::report::table::{Sort, TableOptions, render};
 
-use super::simulate::{Kind, Op, Run, kinds, programs};
+use super::simulate::{Kind, Op, Run, config, kinds, programs};
 
 fn create(dir: &Path, kind: LogKind) -> LogWriter {
     LogWriter::create(dir, LogOptions { kind, arguments: vec!["record".into()] }).unwrap()
@@ -57,7 +59,7 @@ fn rewrite(dir: &Path, change: impl FnOnce(&mut serde_json::Value)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(100))]
 
     #[test]
     fn read_back_it_is_the_live_report(ops in programs(), kind in kinds(), events: bool, every in 20_usize..400) {
@@ -91,22 +93,38 @@ proptest! {
     }
 
     #[test]
-    fn damaged_files_never_end_the_report(at: prop::sample::Index, of: prop::sample::Index, byte: u8, cut: bool) {
+    fn a_segment_cut_short_is_named_and_left_out(length: prop::sample::Index, of: prop::sample::Index) {
         let dir = tempfile::tempdir().unwrap();
-        let whole = record(&dir.path().join("log"), &some_run(), LogKind::Calls, 300);
-        let files: Vec<_> =
-            files(dir.path()).into_iter().filter(|file| file.extension().is_some_and(|e| e == "parquet")).collect();
-        let file = of.get(&files);
-        let mut bytes = fs::read(file).unwrap();
-        let at = at.index(bytes.len());
-        if cut { bytes.truncate(at) } else { bytes[at] = byte }
-        fs::write(file, bytes).unwrap();
-        let read = log::read(&dir.path().join("log")).unwrap();
-        if cut {
-            let name = file.file_name().unwrap().to_str().unwrap();
-            prop_assert!(read.warnings.iter().any(|warning| warning.contains(name)), "{:?}", read.warnings);
-        }
+        let whole = record(dir.path(), &some_run(), LogKind::Calls, 300);
+        let segments: Vec<_> =
+            files(dir.path()).into_iter().filter(|file| file.extension().is_some_and(|end| end == "parquet")).collect();
+        let segment = of.get(&segments);
+        let mut bytes = fs::read(segment).unwrap();
+        bytes.truncate(length.index(bytes.len()));
+        fs::write(segment, bytes).unwrap();
+        let read = log::read(dir.path()).unwrap();
+        let name = segment.strip_prefix(dir.path()).unwrap().display();
+        let [warning] = &read.warnings[..] else { panic!("{:?}", read.warnings) };
+        prop_assert!(warning.starts_with(&format!("{name}: skipped, damaged: ")), "{warning}");
         prop_assert_eq!(read.report.account, whole.account);
+    }
+
+    #[test]
+    fn damage_never_ends_the_reader(of: prop::sample::Index, damage in vec(any::<(prop::sample::Index, u8)>(), 1..8)) {
+        let dir = tempfile::tempdir().unwrap();
+        record(dir.path(), &some_run(), LogKind::Events, 300);
+        let all = files(dir.path());
+        let file = of.get(&all);
+        let mut bytes = fs::read(file).unwrap();
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        fs::write(file, bytes).unwrap();
+        if let Ok(read) = log::read(dir.path()) {
+            let options = TableOptions { sort: Sort::Own, limit: 0, width: Some(80), colour: false };
+            prop_assert!(render(&read.report, &options).contains("account: "));
+        }
     }
 }
 

@@ -26,6 +26,12 @@ pub(crate) struct Kind {
     pub(crate) filtered: bool,
 }
 
+/// So many cases, or as many as `PROPTEST_CASES` says.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(cases), failure_persistence: None, ..ProptestConfig::default() }
+}
+
 pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
     (any::<bool>(), any::<bool>()).prop_map(|(lossy, filtered)| Kind { lossy, filtered })
 }
@@ -296,7 +302,7 @@ impl Simulation {
     fn noise(&mut self, slot: usize, argument: u8) {
         let top = self.threads[slot].stack.last().cloned();
         match top {
-            Some(top) if argument % 2 == 0 && self.wanted(top.id) => {
+            Some(top) if argument.is_multiple_of(2) && self.wanted(top.id) => {
                 self.send(slot, top.address, FrameEvent::Start { resumed: false, function: top.id }, 0);
                 self.run.duplicates += 1;
             }
