@@ -1,8 +1,10 @@
 //! One test for each rule, named for it.
 
 use super::*;
-use crate::charge::{Began, FinishedCall};
-use crate::event::FrameEvent;
+use crate::charge::{Began, Ended, FinishedCall, RssChange};
+use crate::event::{FrameEvent, Function, FunctionId, Member};
+use crate::filter::FunctionFilter;
+use crate::report::{Account, FunctionReport};
 
 /// Keeps what it is told.
 #[derive(Default)]

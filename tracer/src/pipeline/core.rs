@@ -1,0 +1,270 @@
+//! The wired stages without their sink.
+
+use super::processes::Processes;
+use super::thread::{Output, Thread};
+use super::{CallSink, Counts, Ending, PipelineOptions};
+use crate::charge::{Charged, Ended, RssChange};
+use crate::event::{Event, Function, FunctionId, Member, ProcessIndex, Slot};
+use crate::functions::Functions;
+use crate::report::{Account, FunctionReport, Report, Status, Window};
+use crate::summary::Summary;
+
+/// All but the sink, so that a report in mid-run can end a copy of it.
+#[derive(Clone, Debug)]
+pub(super) struct Core {
+    options: PipelineOptions,
+    functions: Functions,
+    pub(super) processes: Processes,
+    threads: Vec<Option<Box<Thread>>>,
+    summary: Summary,
+    pub(super) counts: Counts,
+    probe_hits: u64,
+    probe_cost_ns: u64,
+    pub(super) notes: Vec<String>,
+    pub(super) latest_ns: u64,
+    pub(super) ended_ns: Option<u64>,
+}
+
+impl Core {
+    pub(super) fn new(options: PipelineOptions) -> Self {
+        Self {
+            functions: Functions::new(options.filter.clone()),
+            latest_ns: options.window_start_ns,
+            options,
+            processes: Processes::default(),
+            threads: Vec::new(),
+            summary: Summary::default(),
+            counts: Counts::default(),
+            probe_hits: 0,
+            probe_cost_ns: 0,
+            notes: Vec::new(),
+            ended_ns: None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn apply<S: CallSink>(&mut self, event: &Event, sink: &mut S) {
+        self.counts.events += 1;
+        match *event {
+            Event::Frame { time_ns, thread, frame, what } => {
+                self.latest_ns = self.latest_ns.max(time_ns);
+                let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+                match self.threads.get_mut(usize::from(thread)) {
+                    Some(Some(thread)) => thread.frame(time_ns, frame, what, &mut self.functions, &mut out),
+                    _ => self.counts.unknown_thread += 1,
+                }
+            }
+            Event::Counters { thread, off_cpu_ns, faults, .. } => match self.thread(thread) {
+                Some(thread) => thread.meter.counters(off_cpu_ns, faults),
+                None => self.counts.unknown_thread += 1,
+            },
+            _ => self.apply_rare(event, sink),
+        }
+    }
+
+    fn apply_rare<S: CallSink>(&mut self, event: &Event, sink: &mut S) {
+        match *event {
+            Event::HeldEnd { time_ns, thread, complete } => {
+                self.with_thread(thread, sink, |thread, out| thread.held_end(time_ns, complete, out));
+            }
+            Event::Loss { thread, lost, .. } => self.lose(thread, lost),
+            Event::Rss { time_ns, process, thread, member, delta_bytes } => {
+                self.rss(time_ns, process, thread, (member, delta_bytes), sink);
+            }
+            Event::RssBase { time_ns, process, bytes } => self.rss_base(time_ns, process, bytes, sink),
+            Event::Function { id, process, ref function, code_flags, .. } => {
+                self.function(id, process, function, code_flags, sink);
+            }
+            Event::Thread { time_ns, thread, process, pid, tid } => {
+                self.new_thread(time_ns, thread, (process, pid, tid), sink);
+            }
+            Event::ThreadExit { time_ns, thread } => self.end_thread(time_ns, thread, sink),
+            Event::Process { process, pid, .. } | Event::Exit { process, pid, .. } => {
+                self.processes.identify(process, pid);
+            }
+            Event::Exec { time_ns, process: Some(process), .. } => self.exec(time_ns, process, sink),
+            Event::Exec { process: None, .. }
+            | Event::Fork { .. }
+            | Event::Frame { .. }
+            | Event::Counters { .. } => {}
+        }
+    }
+
+    fn thread(&mut self, slot: Slot) -> Option<&mut Thread> {
+        self.threads.get_mut(usize::from(slot))?.as_deref_mut()
+    }
+
+    fn with_thread<S: CallSink>(
+        &mut self,
+        slot: Slot,
+        sink: &mut S,
+        act: impl FnOnce(&mut Thread, &mut Output<'_, S>),
+    ) {
+        let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+        match self.threads.get_mut(usize::from(slot)) {
+            Some(Some(thread)) => act(thread, &mut out),
+            _ => self.counts.unknown_thread += 1,
+        }
+    }
+
+    fn lose(&mut self, slot: Slot, lost: u64) {
+        let Some(thread) = self.thread(slot) else {
+            self.counts.unknown_thread += 1;
+            return;
+        };
+        thread.lost();
+        let number = thread.process;
+        self.processes.get_mut(number).lost += lost;
+    }
+
+    fn function<S: CallSink>(
+        &mut self,
+        id: FunctionId,
+        process: ProcessIndex,
+        function: &Function,
+        code_flags: u32,
+        sink: &mut S,
+    ) {
+        let number = self.processes.number(process);
+        if self.functions.announce(id, number, function) {
+            sink.function(id, self.processes.get(number).pid, function, code_flags);
+        }
+    }
+
+    fn new_thread<S: CallSink>(
+        &mut self,
+        time_ns: u64,
+        slot: Slot,
+        (process, pid, tid): (ProcessIndex, u32, u32),
+        sink: &mut S,
+    ) {
+        let number = self.processes.identify(process, pid);
+        if self.thread(slot).is_some_and(|thread| (thread.pid, thread.tid) == (pid, tid)) {
+            return;
+        }
+        self.end_thread(time_ns, slot, sink);
+        let at = usize::from(slot);
+        if at >= self.threads.len() {
+            self.threads.resize_with(at + 1, || None);
+        }
+        let opened_ns = time_ns.max(self.options.window_start_ns);
+        self.threads[at] = Some(Box::new(Thread::new(number, pid, tid, opened_ns)));
+    }
+
+    fn end_thread<S: CallSink>(&mut self, time_ns: u64, slot: Slot, sink: &mut S) {
+        if let Some(mut thread) = self.threads.get_mut(usize::from(slot)).and_then(Option::take) {
+            let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+            thread.close_all(time_ns, Ended::WithThread, &mut out);
+        }
+    }
+
+    /// No frame survives an exec.
+    fn exec<S: CallSink>(&mut self, time_ns: u64, process: ProcessIndex, sink: &mut S) {
+        let number = self.processes.number(process);
+        let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+        for thread in self.threads.iter_mut().flatten().filter(|thread| thread.process == number) {
+            thread.close_all(time_ns, Ended::WithThread, &mut out);
+        }
+    }
+
+    fn rss<S: CallSink>(
+        &mut self,
+        time_ns: u64,
+        process: ProcessIndex,
+        slot: Option<Slot>,
+        (member, delta_bytes): (Member, i64),
+        sink: &mut S,
+    ) {
+        self.latest_ns = self.latest_ns.max(time_ns);
+        let number = self.processes.number(process);
+        let process = self.processes.get_mut(number);
+        let thread = slot
+            .and_then(|slot| self.threads.get_mut(usize::from(slot))?.as_deref_mut())
+            .filter(|thread| thread.process == number);
+        let (tid, function, charged) = match &thread {
+            None => (0, None, Charged::Outside),
+            Some(thread) => match thread.top() {
+                None => (thread.tid, None, Charged::NoFrame),
+                Some(function) => (thread.tid, Some(function), Charged::Function),
+            },
+        };
+        if let Some(thread) = thread
+            && member.in_rss()
+        {
+            thread.meter.rss(delta_bytes);
+        }
+        let total_bytes = process.memory.change(member, delta_bytes, charged);
+        sink.rss(&RssChange { time_ns, pid: process.pid, tid, function, member, delta_bytes, total_bytes });
+    }
+
+    fn rss_base<S: CallSink>(&mut self, time_ns: u64, process: ProcessIndex, bytes: [i64; 4], sink: &mut S) {
+        let number = self.processes.number(process);
+        let jump = self.processes.get_mut(number).memory.base(bytes);
+        for (member, delta_bytes) in
+            [Member::File, Member::Anon, Member::Swap, Member::Shmem].into_iter().zip(jump)
+        {
+            if delta_bytes != 0 {
+                self.rss(time_ns, process, None, (member, delta_bytes), sink);
+            }
+        }
+    }
+
+    pub(super) fn finish<S: CallSink>(&mut self, ending: &Ending, sink: &mut S) {
+        for totals in &ending.threads {
+            if let Some(thread) = self.thread(totals.thread) {
+                thread.meter.counters(totals.off_cpu_ns, totals.faults);
+            }
+        }
+        let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+        let mut open = 0;
+        for thread in self.threads.iter_mut().flatten() {
+            open += thread.close_all(ending.end_ns, Ended::OpenAtDetach, &mut out);
+        }
+        self.counts.open_at_detach += open as u64;
+        for totals in &ending.processes {
+            let number = self.processes.number(totals.process);
+            self.processes.get_mut(number).lost_in_kernel += totals.lost;
+            self.counts.duplicates += totals.duplicates;
+            self.counts.mismatches += totals.mismatches;
+            self.counts.no_slot += totals.no_slot;
+        }
+        self.probe_hits = ending.probe_hits;
+        self.probe_cost_ns = ending.probe_cost_ns;
+        self.notes.extend(ending.notes.iter().cloned());
+        self.ended_ns = Some(ending.end_ns);
+    }
+
+    pub(super) fn status(&self, now_ns: u64) -> Status {
+        let counts = &self.counts;
+        Status {
+            window: Window {
+                start_unix_ns: self.options.start_unix_ns,
+                duration_ns: self.ended_ns.unwrap_or(now_ns).saturating_sub(self.options.window_start_ns),
+            },
+            processes: self.processes.reports(),
+            account: Account {
+                events: counts.events,
+                lost: self.processes.lost(),
+                repaired: counts.repaired,
+                open_at_attach: counts.open_at_attach,
+                open_at_detach: counts.open_at_detach,
+                probe_hits: self.probe_hits,
+                probe_cost_ns: self.probe_cost_ns,
+                duplicates: counts.duplicates,
+                unmatched_ends: counts.unmatched_ends,
+                unknown_thread: counts.unknown_thread,
+                mismatches: counts.mismatches,
+                no_slot: counts.no_slot,
+                notes: self.notes.clone(),
+            },
+        }
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let rows = self.functions.rows().iter().enumerate().map(|(row, name)| {
+            let pid = self.processes.get(name.process).pid;
+            FunctionReport::new(pid, name.function.as_ref(), &self.summary.row(row))
+        });
+        Report::new(self.status(self.latest_ns), rows)
+    }
+}
