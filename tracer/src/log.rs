@@ -14,8 +14,10 @@
 
 mod reader;
 pub mod recording;
+mod rows;
 pub mod schema;
 mod segment;
+pub mod table;
 mod writer;
 
 use std::path::PathBuf;

@@ -1,13 +1,16 @@
 //! Reads a log back into the report that was shown when it was recorded. What can't be read is named and left out.
 
+mod memory;
 mod rebuild;
+mod thread;
 
 use std::fs;
 use std::path::Path;
 
 use super::recording::{Recording, Segments};
-use super::schema::{CallRows, EventRows, FunctionRows, Rows, RssRows};
+use super::schema::{CallRows, EventRows, FunctionRows, RssRows};
 use super::segment::{self, SegmentError};
+use super::table::Rows;
 use super::{LogError, LogKind};
 use crate::report::Report;
 use rebuild::Rebuild;

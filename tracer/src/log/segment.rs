@@ -19,7 +19,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 
 use super::SCHEMA;
-use super::schema::{Column, Encoding, Rows};
+use super::table::{Column, Encoding, Rows};
 
 /// Key of the form's version in a file's metadata.
 const SCHEMA_KEY: &str = "pytracer.schema";

@@ -1,29 +1,26 @@
 //! Writes the log while it is recorded. The pipeline's thread only fills columns; a thread of its own makes files
 //! of them. When that thread can't keep up the pipeline waits, and the ring buffer counts what is lost.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+mod files;
+
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use log::warn;
-use parquet::data_type::ByteArray;
 use serde::{Deserialize, Serialize};
 
-use super::recording::{self, Recording, Segments};
-use super::schema::{
-    CallRow, CallRows, END, EventRow, EventRows, FunctionRow, FunctionRows, Rows, RssRow, RssRows,
-    began_code, ended_code,
-};
-use super::{LogError, segment};
+use super::LogError;
+use super::recording::Recording;
+use super::rows::{begin_row, call_row, end_row, function_row, rss_row};
+use super::schema::{CallRows, EventRows, FunctionRows, RssRows};
+use super::table::Rows as _;
 use crate::charge::{BegunCall, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId};
 use crate::pipeline::CallSink;
 use crate::report::{Report, Status, Window};
+use files::{Files, Message, make_folders, remove_folders};
 
 /// Rows of a full segment: larger ones are not smaller on disk.
 const SEGMENT_ROWS: usize = 500_000;
@@ -75,15 +72,6 @@ struct Pending {
     calls: CallRows,
     events: EventRows,
     rss: RssRows,
-}
-
-#[derive(Debug)]
-enum Message {
-    Functions(FunctionRows),
-    Calls(CallRows),
-    Events(EventRows),
-    Rss(RssRows),
-    Recording(Box<Recording>),
 }
 
 impl LogWriter {
@@ -166,28 +154,12 @@ impl CallSink for LogWriter {
     }
 
     fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
-        self.pending.functions.push(FunctionRow {
-            function_id: id as i32,
-            pid: pid as i32,
-            function: ByteArray::from(function.name.as_str()),
-            file: ByteArray::from(function.file.as_str()),
-            line: function.line as i32,
-            code_flags: code_flags as i32,
-        });
+        self.pending.functions.push(function_row(id, pid, function, code_flags));
     }
 
     fn begun(&mut self, call: &BegunCall) {
         if self.recording.log == LogKind::Events && self.takes_rows() {
-            self.pending.events.push(EventRow {
-                time_ns: call.time_ns as i64,
-                pid: call.pid as i32,
-                tid: call.tid as i32,
-                kind: began_code(call.began),
-                function_id: call.function as i32,
-                depth: call.depth as i32,
-                recursive: i32::from(call.recursive),
-                ..EventRow::default()
-            });
+            self.pending.events.push(begin_row(call));
         }
     }
 
@@ -208,15 +180,7 @@ impl CallSink for LogWriter {
         if !self.takes_rows() {
             return;
         }
-        self.pending.rss.push(RssRow {
-            time_ns: change.time_ns as i64,
-            pid: change.pid as i32,
-            tid: change.tid as i32,
-            function_id: change.function.unwrap_or(0) as i32,
-            member: change.member as i32,
-            delta: change.delta_bytes,
-            total: change.total_bytes,
-        });
+        self.pending.rss.push(rss_row(change));
         self.row_added(self.pending.rss.len());
     }
 
@@ -248,127 +212,7 @@ impl Drop for LogWriter {
             let _ = writer.join();
         }
         if !self.started {
-            let tables = ["functions", "calls", "events", "rss"].map(|table| self.dir.join(table));
-            let _ = fs::remove_file(self.dir.join(recording::FILE));
-            for folder in tables.iter().chain(self.made_dir.then_some(&self.dir)) {
-                let _ = fs::remove_dir(folder);
-            }
+            remove_folders(&self.dir, self.made_dir);
         }
-    }
-}
-
-fn call_row(call: &FinishedCall) -> CallRow {
-    CallRow {
-        end_ns: call.end_ns as i64,
-        duration_ns: call.total.wall_ns as i64,
-        pid: call.pid as i32,
-        tid: call.tid as i32,
-        function_id: call.function as i32,
-        caller_id: call.caller.unwrap_or(0) as i32,
-        depth: call.depth as i32,
-        off_cpu_ns: call.total.off_cpu_ns as i64,
-        rss_delta: call.total.rss_bytes,
-        faults: call.total.faults as i64,
-        began: began_code(call.began),
-        ended: ended_code(call.ended),
-        recursive: i32::from(call.recursive),
-    }
-}
-
-fn end_row(call: &FinishedCall) -> EventRow {
-    EventRow {
-        time_ns: call.end_ns as i64,
-        pid: call.pid as i32,
-        tid: call.tid as i32,
-        kind: END + ended_code(call.ended),
-        function_id: call.function as i32,
-        depth: call.depth as i32,
-        off_cpu_ns: call.total.off_cpu_ns as i64,
-        rss_delta: call.total.rss_bytes,
-        faults: call.total.faults as i64,
-        recursive: i32::from(call.recursive),
-    }
-}
-
-/// Makes the folder and those of its tables, readable by nobody else. False: the folder was there, empty.
-fn make_folders(dir: &Path, kind: LogKind) -> Result<bool, LogError> {
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| LogError::Io { action, path, source }
-    };
-    let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);
-    let made = match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => false,
-        Ok(false) => return Err(LogError::NotEmpty(dir.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            private(dir).map_err(failed("make", dir))?;
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(LogError::NotAFolder(dir.to_owned()));
-        }
-        Err(error) => return Err(failed("read", dir)(error)),
-    };
-    let calls = match kind {
-        LogKind::Calls => "calls",
-        LogKind::Events => "events",
-    };
-    for table in ["functions", calls, "rss"] {
-        private(&dir.join(table)).map_err(failed("write in", dir))?;
-    }
-    Ok(made)
-}
-
-/// The files of a log, in the thread that writes them.
-struct Files {
-    dir: PathBuf,
-    clock_offset_ns: i64,
-    segments: Segments,
-    failure: Arc<OnceLock<String>>,
-}
-
-impl Files {
-    fn new(dir: PathBuf, failure: Arc<OnceLock<String>>) -> Self {
-        Self { dir, clock_offset_ns: 0, segments: Segments::default(), failure }
-    }
-
-    fn run(mut self, messages: &Receiver<Message>) {
-        for message in messages {
-            if let Err(reason) = self.write(message)
-                && self.failure.set(reason.clone()).is_ok()
-            {
-                warn!("the event log stopped: {reason}; the recording goes on without it");
-            }
-        }
-    }
-
-    fn write(&mut self, message: Message) -> Result<(), String> {
-        match message {
-            Message::Recording(recording) => self.recording(*recording),
-            _ if self.failure.get().is_some() => Ok(()),
-            Message::Functions(rows) => self.segment(&rows, |segments| &mut segments.functions),
-            Message::Calls(rows) => self.segment(&rows, |segments| &mut segments.calls),
-            Message::Events(rows) => self.segment(&rows, |segments| &mut segments.events),
-            Message::Rss(rows) => self.segment(&rows, |segments| &mut segments.rss),
-        }
-    }
-
-    fn segment<R: Rows>(&mut self, rows: &R, count: fn(&mut Segments) -> &mut u32) -> Result<(), String> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let number = *count(&mut self.segments) + 1;
-        segment::write(&self.dir, number, rows, self.clock_offset_ns)
-            .map_err(|error| format!("can't write in {}: {error}", self.dir.join(R::FOLDER).display()))?;
-        *count(&mut self.segments) = number;
-        Ok(())
-    }
-
-    fn recording(&mut self, mut recording: Recording) -> Result<(), String> {
-        self.clock_offset_ns = recording.clock_offset_ns;
-        recording.segments = self.segments;
-        recording.error = self.failure.get().cloned();
-        recording.complete &= recording.error.is_none();
-        recording.write(&self.dir).map_err(|error| format!("can't write in {}: {error}", self.dir.display()))
     }
 }

@@ -1,0 +1,243 @@
+//! From calls to rows and back, and the codes on the way. A code, once given, keeps its meaning.
+
+use parquet::data_type::ByteArray;
+
+use super::schema::{CallRow, EventRow, FunctionRow, RssRow};
+use crate::charge::{Began, BegunCall, Cost, Ended, FinishedCall, RssChange};
+use crate::event::{Function, FunctionId, Member};
+
+/// What an end has on top in `kind` of an event row.
+const END: i32 = 10;
+
+/// The code of a beginning.
+fn began_code(began: Began) -> i32 {
+    match began {
+        Began::Call => 0,
+        Began::Resumed => 1,
+        Began::Held => 2,
+    }
+}
+
+/// The beginning of a code.
+pub(super) fn began(code: i32) -> Option<Began> {
+    [Began::Call, Began::Resumed, Began::Held].into_iter().find(|&began| began_code(began) == code)
+}
+
+/// The code of an end.
+fn ended_code(ended: Ended) -> i32 {
+    match ended {
+        Ended::Returned => 0,
+        Ended::Raised => 1,
+        Ended::OpenAtDetach => 2,
+        Ended::Suspended => 3,
+        Ended::Unseen => 4,
+        Ended::WithThread => 5,
+    }
+}
+
+/// The end of a code.
+fn ended(code: i32) -> Option<Ended> {
+    let all = [
+        Ended::Returned,
+        Ended::Raised,
+        Ended::OpenAtDetach,
+        Ended::Suspended,
+        Ended::Unseen,
+        Ended::WithThread,
+    ];
+    all.into_iter().find(|&ended| ended_code(ended) == code)
+}
+
+/// The kind of memory of a code.
+pub(super) fn member(code: i32) -> Option<Member> {
+    [Member::File, Member::Anon, Member::Swap, Member::Shmem]
+        .into_iter()
+        .find(|&member| member as i32 == code)
+}
+
+/// A finished call.
+pub(super) fn call_row(call: &FinishedCall) -> CallRow {
+    CallRow {
+        end_ns: call.end_ns as i64,
+        duration_ns: call.total.wall_ns as i64,
+        pid: call.pid as i32,
+        tid: call.tid as i32,
+        function_id: call.function as i32,
+        caller_id: call.caller.unwrap_or(0) as i32,
+        depth: call.depth as i32,
+        off_cpu_ns: call.total.off_cpu_ns as i64,
+        rss_delta: call.total.rss_bytes,
+        faults: call.total.faults as i64,
+        began: began_code(call.began),
+        ended: ended_code(call.ended),
+        recursive: i32::from(call.recursive),
+    }
+}
+
+/// The beginning of a call.
+pub(super) fn begin_row(call: &BegunCall) -> EventRow {
+    EventRow {
+        time_ns: call.time_ns as i64,
+        pid: call.pid as i32,
+        tid: call.tid as i32,
+        kind: began_code(call.began),
+        function_id: call.function as i32,
+        depth: call.depth as i32,
+        recursive: i32::from(call.recursive),
+        ..EventRow::default()
+    }
+}
+
+/// The end of a call.
+pub(super) fn end_row(call: &FinishedCall) -> EventRow {
+    EventRow {
+        time_ns: call.end_ns as i64,
+        pid: call.pid as i32,
+        tid: call.tid as i32,
+        kind: END + ended_code(call.ended),
+        function_id: call.function as i32,
+        depth: call.depth as i32,
+        off_cpu_ns: call.total.off_cpu_ns as i64,
+        rss_delta: call.total.rss_bytes,
+        faults: call.total.faults as i64,
+        recursive: i32::from(call.recursive),
+    }
+}
+
+/// A change of resident memory.
+pub(super) fn rss_row(change: &RssChange) -> RssRow {
+    RssRow {
+        time_ns: change.time_ns as i64,
+        pid: change.pid as i32,
+        tid: change.tid as i32,
+        function_id: change.function.unwrap_or(0) as i32,
+        member: change.member as i32,
+        delta: change.delta_bytes,
+        total: change.total_bytes,
+    }
+}
+
+/// Names of a function id.
+pub(super) fn function_row(id: FunctionId, pid: u32, function: &Function, code_flags: u32) -> FunctionRow {
+    FunctionRow {
+        function_id: id as i32,
+        pid: pid as i32,
+        function: ByteArray::from(function.name.as_str()),
+        file: ByteArray::from(function.file.as_str()),
+        line: function.line as i32,
+        code_flags: code_flags as i32,
+    }
+}
+
+/// The function of a row. Text that is not UTF-8 can only come of damage.
+pub(super) fn function_of(row: &FunctionRow) -> Function {
+    let text = |bytes: &ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
+    Function { name: text(&row.function), file: text(&row.file), line: row.line as u32 }
+}
+
+/// The call of a row, as far as one row tells. `None`: it holds a code that is not known.
+pub(super) fn call_of(row: &CallRow) -> Option<FinishedCall> {
+    let end_ns = nanoseconds(row.end_ns);
+    let wall_ns = nanoseconds(row.duration_ns);
+    let total = Cost {
+        wall_ns,
+        off_cpu_ns: nanoseconds(row.off_cpu_ns),
+        rss_bytes: row.rss_delta,
+        faults: u64::try_from(row.faults).unwrap_or(0),
+    };
+    Some(FinishedCall {
+        pid: row.pid as u32,
+        tid: row.tid as u32,
+        function: row.function_id as u32,
+        caller: (row.caller_id != 0).then_some(row.caller_id as u32),
+        depth: row.depth as u32,
+        start_ns: end_ns.saturating_sub(wall_ns),
+        end_ns,
+        total,
+        own: total,
+        calls_made: 0,
+        began: began(row.began)?,
+        ended: ended(row.ended)?,
+        recursive: row.recursive != 0,
+    })
+}
+
+/// The call of its beginning and its end.
+pub(super) fn call_of_pair(begun: &EventRow, end: &EventRow) -> Option<FinishedCall> {
+    let row = CallRow {
+        end_ns: end.time_ns,
+        duration_ns: end.time_ns.saturating_sub(begun.time_ns),
+        pid: end.pid,
+        tid: end.tid,
+        function_id: end.function_id,
+        caller_id: 0,
+        depth: end.depth,
+        off_cpu_ns: end.off_cpu_ns,
+        rss_delta: end.rss_delta,
+        faults: end.faults,
+        began: begun.kind,
+        ended: end.kind.saturating_sub(END),
+        recursive: end.recursive,
+    };
+    call_of(&row)
+}
+
+/// A time of the log; never negative in a sound one.
+pub(super) fn nanoseconds(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_keep_their_meaning() {
+        assert_eq!([0, 1, 2].map(began), [Began::Call, Began::Resumed, Began::Held].map(Some));
+        let ends = [
+            Ended::Returned,
+            Ended::Raised,
+            Ended::OpenAtDetach,
+            Ended::Suspended,
+            Ended::Unseen,
+            Ended::WithThread,
+        ];
+        assert_eq!([0, 1, 2, 3, 4, 5].map(ended), ends.map(Some));
+        assert_eq!(
+            [0, 1, 2, 3].map(member),
+            [Member::File, Member::Anon, Member::Swap, Member::Shmem].map(Some)
+        );
+        assert_eq!((began(3), ended(6), member(4)), (None, None, None));
+    }
+
+    #[test]
+    fn a_call_comes_back_from_its_row_and_from_its_two_halves() {
+        let total = Cost { wall_ns: 70, off_cpu_ns: 30, rss_bytes: -4096, faults: 2 };
+        let call = FinishedCall {
+            pid: 1,
+            tid: 2,
+            function: u32::MAX,
+            caller: None,
+            depth: 3,
+            start_ns: 1_000,
+            end_ns: 1_070,
+            total,
+            own: total,
+            calls_made: 0,
+            began: Began::Resumed,
+            ended: Ended::Suspended,
+            recursive: true,
+        };
+        assert_eq!(call_of(&call_row(&call)), Some(call));
+        let begun = BegunCall {
+            time_ns: 1_000,
+            pid: 1,
+            tid: 2,
+            function: u32::MAX,
+            depth: 3,
+            began: Began::Resumed,
+            recursive: true,
+        };
+        assert_eq!(call_of_pair(&begin_row(&begun), &end_row(&call)), Some(call));
+    }
+}
