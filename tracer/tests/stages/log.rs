@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -334,4 +336,53 @@ fn what_was_asked_for_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     record(dir.path(), &some_run(), LogKind::Calls, 10_000);
     assert_eq!(log::read(dir.path()).unwrap().arguments, ["record"]);
+}
+
+/// A pipeline with a log and one thread that can call function 1.
+fn one_thread(dir: &Path) -> Pipeline<LogWriter> {
+    let mut pipeline = Pipeline::new(PipelineOptions::default(), create(dir, LogKind::Calls));
+    let function = Function { name: "f".into(), file: "m.py".into(), line: 1 };
+    pipeline.apply(&Event::Thread { time_ns: 0, thread: 1, process: 1, pid: 7, tid: 7 });
+    pipeline.apply(&Event::Function { id: 1, process: 1, function, code: 0, code_flags: 0 });
+    pipeline
+}
+
+fn call(pipeline: &mut Pipeline<LogWriter>, time_ns: u64) {
+    for what in [FrameEvent::Start { resumed: false, function: 1 }, FrameEvent::End] {
+        pipeline.apply(&Event::Frame { time_ns, thread: 1, frame: 16, what });
+    }
+}
+
+fn segments(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir.join("calls")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "parquet").count()
+}
+
+#[test]
+fn a_segment_is_closed_at_500_000_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipeline = one_thread(dir.path());
+    for time_ns in 0..500_001 {
+        call(&mut pipeline, time_ns);
+    }
+    pipeline.finish(&Ending { end_ns: 1_000_000, ..Ending::default() });
+    assert_eq!(segments(dir.path()), 2);
+    assert_eq!(log::read(dir.path()).unwrap().report.functions[0].calls, 500_001);
+}
+
+#[test]
+fn a_segment_is_closed_within_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipeline = one_thread(dir.path());
+    call(&mut pipeline, 1);
+    pipeline.tick(2);
+    let begun = Instant::now();
+    while segments(dir.path()) == 0 && begun.elapsed() < Duration::from_secs(30) {
+        sleep(Duration::from_millis(10));
+        pipeline.tick(1_000);
+    }
+    assert_eq!(segments(dir.path()), 1);
+    let said: Recording =
+        serde_json::from_slice(&fs::read(dir.path().join("recording.json")).unwrap()).unwrap();
+    assert!(!said.complete);
 }
