@@ -13,6 +13,7 @@ use super::segment::{self, SegmentError};
 use super::table::Rows;
 use super::{LogError, LogKind};
 use crate::report::Report;
+use crate::text::shown;
 use rebuild::Rebuild;
 
 /// What a log says.
@@ -87,7 +88,9 @@ impl Reader<'_> {
                 Some(number) => numbers.push(number),
                 // The recorder was killed while it wrote this one.
                 None if !self.complete && name.ends_with(".parquet.part") => {}
-                None => self.warnings.push(format!("{folder}/{name}: skipped, not a segment of this log")),
+                None => self
+                    .warnings
+                    .push(format!("{folder}/{}: skipped, not a segment of this log", shown(&name))),
             }
         }
         numbers.sort_unstable();

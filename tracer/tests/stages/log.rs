@@ -168,14 +168,14 @@ fn a_recorder_that_was_killed_leaves_what_it_has_written() {
 fn files_that_do_not_belong_are_named_and_left_out() {
     let dir = tempfile::tempdir().unwrap();
     let whole = record(dir.path(), &some_run(), LogKind::Calls, 10_000);
-    fs::write(dir.path().join("calls/notes.txt"), "mine").unwrap();
+    fs::write(dir.path().join("calls/notes\x1b.txt"), "mine").unwrap();
     fs::write(dir.path().join("calls/part-000002.parquet"), "not parquet at all").unwrap();
     fs::copy(dir.path().join("rss/part-000001.parquet"), dir.path().join("calls/part-000003.parquet"))
         .unwrap();
     fs::create_dir(dir.path().join("calls/part-000004.parquet")).unwrap();
     let read = log::read(dir.path()).unwrap();
     let warnings = read.warnings.join("\n");
-    assert!(warnings.contains("calls/notes.txt: skipped, not a segment of this log"), "{warnings}");
+    assert!(warnings.contains("calls/notes\\x1b.txt: skipped, not a segment of this log"), "{warnings}");
     assert!(warnings.contains("calls/part-000002.parquet: skipped, damaged: "), "{warnings}");
     assert!(
         warnings.contains("calls/part-000003.parquet: skipped, no segment of this log: no column end_ns"),
