@@ -13,6 +13,9 @@ pub struct Stack {
     // Apart, because both are searched at every call: whole columns go through vector registers.
     frames: Vec<u64>,
     rows: Vec<Row>,
+    /// For each frame the highest address up to it. Most frames lie one above the other in the interpreter's own
+    /// stack, so that one look tells a new frame from the open ones.
+    highest: Vec<u64>,
 }
 
 /// What an event means: close so many from the top as ended unseen, then one thing more.
@@ -68,12 +71,15 @@ impl Stack {
 
     /// Adds a frame on top.
     pub fn push(&mut self, frame: u64, row: Row) {
+        let highest = self.highest.last().map_or(frame, |&highest| highest.max(frame));
+        self.highest.push(highest);
         self.frames.push(frame);
         self.rows.push(row);
     }
 
     /// Takes the top frame off; its function.
     pub fn pop(&mut self) -> Option<Row> {
+        self.highest.pop();
         self.frames.pop();
         self.rows.pop()
     }
@@ -128,7 +134,7 @@ impl Stack {
     }
 
     fn position(&self, frame: u64) -> Option<usize> {
-        if !self.frames.contains(&frame) {
+        if self.highest.last().is_none_or(|&highest| frame > highest) || !self.frames.contains(&frame) {
             return None;
         }
         self.frames.iter().rposition(|&open| open == frame)
