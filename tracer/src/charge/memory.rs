@@ -55,19 +55,24 @@ impl ProcessMemory {
         std::array::from_fn(|i| bytes[i] - (base[i] + self.delta[i]))
     }
 
-    /// A change; the total after it, as [`RssChange::total_bytes`] has it.
-    pub fn change(&mut self, member: Member, delta_bytes: i64, charged: Charged) -> i64 {
+    /// A change; the total after it, as [`RssChange::total_bytes`] has it. It still has to be [charged](Self::charge).
+    pub fn change(&mut self, member: Member, delta_bytes: i64) -> i64 {
         self.delta[member as usize] += delta_bytes;
         if !member.in_rss() {
             return self.swap_bytes();
         }
         self.peak_delta = self.peak_delta.max(rss(&self.delta));
+        self.end_bytes()
+    }
+
+    /// Says who a change is charged to.
+    pub fn charge(&mut self, member: Member, delta_bytes: i64, charged: Charged) {
         match charged {
+            _ if !member.in_rss() => {}
             Charged::Function => {}
             Charged::NoFrame => self.no_frame_bytes += delta_bytes,
             Charged::Outside => self.outside_bytes += delta_bytes,
         }
-        self.end_bytes()
     }
 
     /// Resident memory at the beginning.
@@ -113,17 +118,20 @@ mod tests {
     fn swap_is_kept_apart() {
         let mut memory = ProcessMemory::default();
         memory.base([100, 200, 50, 10]);
-        assert_eq!(memory.change(Member::Anon, -40, Charged::Outside), 270);
-        assert_eq!(memory.change(Member::Swap, 40, Charged::Outside), 90);
+        assert_eq!(memory.change(Member::Anon, -40), 270);
+        assert_eq!(memory.change(Member::Swap, 40), 90);
+        memory.charge(Member::Anon, -40, Charged::Outside);
+        memory.charge(Member::Swap, 40, Charged::Outside);
         assert_eq!((memory.start_bytes(), memory.end_bytes(), memory.outside_bytes()), (310, 270, -40));
     }
 
     #[test]
     fn the_peak_is_the_highest_total_even_if_the_base_comes_late() {
         let mut memory = ProcessMemory::default();
-        memory.change(Member::File, 30, Charged::NoFrame);
+        memory.change(Member::File, 30);
+        memory.charge(Member::File, 30, Charged::NoFrame);
         memory.base([100, 0, 0, 0]);
-        memory.change(Member::File, -50, Charged::Function);
+        memory.change(Member::File, -50);
         assert_eq!((memory.start_bytes(), memory.peak_bytes(), memory.end_bytes()), (100, 130, 80));
         assert_eq!(memory.no_frame_bytes(), 30);
     }
@@ -132,7 +140,7 @@ mod tests {
     fn a_second_base_gives_the_jump_to_it() {
         let mut memory = ProcessMemory::default();
         assert_eq!(memory.base([10, 20, 0, 0]), [0; 4]);
-        memory.change(Member::Anon, 5, Charged::Function);
+        memory.change(Member::Anon, 5);
         assert_eq!(memory.base([3, 4, 1, 0]), [-7, -21, 1, 0]);
     }
 }

@@ -3,7 +3,7 @@
 use super::processes::Processes;
 use super::thread::{Output, Thread};
 use super::{CallSink, Counts, Ending, PipelineOptions};
-use crate::charge::{Charged, Ended, RssChange};
+use crate::charge::{Charged, Ended, ProcessMemory, RssChange};
 use crate::event::{Event, Function, FunctionId, Member, ProcessIndex, Slot};
 use crate::functions::Functions;
 use crate::report::{Account, FunctionReport, Report, Status, Window};
@@ -66,6 +66,7 @@ impl Core {
         match *event {
             Event::HeldEnd { time_ns, thread, complete } => {
                 self.with_thread(thread, sink, |thread, out| thread.held_end(time_ns, complete, out));
+                self.settle(thread, sink);
             }
             Event::Loss { thread, lost, .. } => self.lose(thread, lost),
             Event::Rss { time_ns, process, thread, member, delta_bytes } => {
@@ -153,6 +154,7 @@ impl Core {
 
     fn end_thread<S: CallSink>(&mut self, time_ns: u64, slot: Slot, sink: &mut S) {
         if let Some(mut thread) = self.threads.get_mut(usize::from(slot)).and_then(Option::take) {
+            settle(&mut thread, &mut self.processes, sink);
             let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
             thread.close_all(time_ns, Ended::WithThread, &mut out);
         }
@@ -161,8 +163,9 @@ impl Core {
     /// No frame survives an exec.
     fn exec<S: CallSink>(&mut self, time_ns: u64, process: ProcessIndex, sink: &mut S) {
         let number = self.processes.number(process);
-        let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
         for thread in self.threads.iter_mut().flatten().filter(|thread| thread.process == number) {
+            settle(thread, &mut self.processes, sink);
+            let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
             thread.close_all(time_ns, Ended::WithThread, &mut out);
         }
     }
@@ -181,20 +184,25 @@ impl Core {
         let thread = slot
             .and_then(|slot| self.threads.get_mut(usize::from(slot))?.as_deref_mut())
             .filter(|thread| thread.process == number);
-        let (tid, function, charged) = match &thread {
-            None => (0, None, Charged::Outside),
-            Some(thread) => match thread.top() {
-                None => (thread.tid, None, Charged::NoFrame),
-                Some(function) => (thread.tid, Some(function), Charged::Function),
-            },
-        };
-        if let Some(thread) = thread
-            && member.in_rss()
-        {
-            thread.meter.rss(delta_bytes);
+        let (pid, memory) = (process.pid, &mut process.memory);
+        let total_bytes = memory.change(member, delta_bytes);
+        let change =
+            |tid| RssChange { time_ns, pid, tid, function: None, member, delta_bytes, total_bytes };
+        match thread {
+            None => {
+                memory.charge(member, delta_bytes, Charged::Outside);
+                sink.rss(&change(0));
+            }
+            Some(thread) if !thread.is_synced() => thread.postpone(change(thread.tid)),
+            Some(thread) => charge(thread, memory, change(thread.tid), sink),
         }
-        let total_bytes = process.memory.change(member, delta_bytes, charged);
-        sink.rss(&RssChange { time_ns, pid: process.pid, tid, function, member, delta_bytes, total_bytes });
+    }
+
+    /// Charges a thread's changes from before its stack was known: they belong to the frame that was found on top.
+    fn settle<S: CallSink>(&mut self, slot: Slot, sink: &mut S) {
+        if let Some(Some(thread)) = self.threads.get_mut(usize::from(slot)) {
+            settle(thread, &mut self.processes, sink);
+        }
     }
 
     fn rss_base<S: CallSink>(&mut self, time_ns: u64, process: ProcessIndex, bytes: [i64; 4], sink: &mut S) {
@@ -215,9 +223,10 @@ impl Core {
                 thread.meter.counters(totals.off_cpu_ns, totals.faults);
             }
         }
-        let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
         let mut open = 0;
         for thread in self.threads.iter_mut().flatten() {
+            settle(thread, &mut self.processes, sink);
+            let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
             open += thread.close_all(ending.end_ns, Ended::OpenAtDetach, &mut out);
         }
         self.counts.open_at_detach += open as u64;
@@ -266,5 +275,24 @@ impl Core {
             FunctionReport::new(pid, name.function.as_ref(), &self.summary.row(row))
         });
         Report::new(self.status(self.latest_ns), rows)
+    }
+}
+
+/// Charges a change of memory to the function on top of the thread.
+fn charge<S: CallSink>(thread: &mut Thread, memory: &mut ProcessMemory, mut change: RssChange, sink: &mut S) {
+    change.function = thread.top();
+    let charged = if change.function.is_some() { Charged::Function } else { Charged::NoFrame };
+    memory.charge(change.member, change.delta_bytes, charged);
+    if change.member.in_rss() {
+        thread.meter.rss(change.delta_bytes);
+    }
+    sink.rss(&change);
+}
+
+/// See [`Core::settle`]. Of a thread whose stack was never seen they are without a frame.
+fn settle<S: CallSink>(thread: &mut Thread, processes: &mut Processes, sink: &mut S) {
+    for change in thread.take_postponed() {
+        let number = thread.process;
+        charge(thread, &mut processes.get_mut(number).memory, change, sink);
     }
 }

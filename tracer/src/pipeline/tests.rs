@@ -480,6 +480,7 @@ fn resident_memory_goes_to_the_top_of_the_thread_that_caused_it() {
     let mut run = Run::new();
     run.apply(&Event::RssBase { time_ns: 1000, process: 1, bytes: [1000, 2000, 77, 0] });
     run.rss(1100, Some(SLOT), 1);
+    run.held(1200, &[], true);
     run.start(2000, 0x10, 1);
     run.rss(2050, Some(SLOT), 10);
     run.start(2100, 0x20, 2);
@@ -508,6 +509,23 @@ fn resident_memory_goes_to_the_top_of_the_thread_that_caused_it() {
         causes,
         [(101, None), (101, Some(1)), (101, Some(2)), (0, None), (101, Some(2)), (101, Some(1))]
     );
+}
+
+#[test]
+fn memory_from_before_the_first_sync_belongs_to_the_frame_found_on_top() {
+    let mut run = Run::new();
+    run.apply(&Event::RssBase { time_ns: 1000, process: 1, bytes: [0, 1000, 0, 0] });
+    run.rss(1100, Some(SLOT), 500);
+    run.rss(1150, Some(SLOT), -100);
+    run.held(2000, &[(0x10, 1), (0x20, 2)], true);
+    run.end(2200, 0x20);
+    let report = run.finish(3000);
+    let rss = |name| (row(&report, name).self_rss_bytes, row(&report, name).cum_rss_bytes);
+    assert_eq!([rss("f"), rss("g")], [(0, 400), (400, 400)]);
+    assert_eq!(report.processes[0].no_frame_rss_bytes, 0);
+    let causes: Vec<_> =
+        run.pipeline.sink_mut().rss.iter().map(|rss| (rss.time_ns, rss.function, rss.total_bytes)).collect();
+    assert_eq!(causes, [(1100, Some(2), 1500), (1150, Some(2), 1400)]);
 }
 
 #[test]

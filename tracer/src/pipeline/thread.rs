@@ -1,6 +1,6 @@
 //! One traced thread: its stack, its open calls, its meter. Carries out what [`Stack`] decides.
 
-use crate::charge::{Activation, Began, BegunCall, Cost, Ended, FinishedCall, Meter};
+use crate::charge::{Activation, Began, BegunCall, Cost, Ended, FinishedCall, Meter, RssChange};
 use crate::event::{FrameEvent, FunctionId};
 use crate::functions::{Functions, Row};
 use crate::pipeline::{CallSink, Counts};
@@ -28,6 +28,8 @@ pub(super) struct Thread {
     held: Vec<HeldFrame<FunctionId>>,
     /// Something is known of its stack.
     synced: bool,
+    /// Changes of memory from before that.
+    postponed: Vec<RssChange>,
 }
 
 impl Thread {
@@ -42,12 +44,36 @@ impl Thread {
             open: Vec::new(),
             held: Vec::new(),
             synced: false,
+            postponed: Vec::new(),
         }
     }
 
     /// The function on top.
     pub(super) fn top(&self) -> Option<FunctionId> {
         self.open.last().map(|call| call.function)
+    }
+
+    /// Is anything known of its stack?
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Keeps a change of memory until the stack is known. Of very many the later ones become one for each kind.
+    pub(super) fn postpone(&mut self, change: RssChange) {
+        const SINGLE: usize = 4096;
+        let same = |earlier: &&mut RssChange| earlier.member == change.member;
+        match self.postponed.iter_mut().skip(SINGLE).find(same) {
+            Some(earlier) => {
+                let delta_bytes = earlier.delta_bytes.saturating_add(change.delta_bytes);
+                *earlier = RssChange { delta_bytes, ..change };
+            }
+            None => self.postponed.push(change),
+        }
+    }
+
+    /// The changes kept so far.
+    pub(super) fn take_postponed(&mut self) -> Vec<RssChange> {
+        std::mem::take(&mut self.postponed)
     }
 
     /// Records of this thread were lost: what follows is no longer its first word.

@@ -86,6 +86,8 @@ struct Thread {
     faults: u64,
     suppressed: u8,
     lost: u64,
+    /// Changes of memory from before its stack was known.
+    postponed: i64,
 }
 
 struct Simulation {
@@ -212,6 +214,7 @@ impl Simulation {
             19 => self.rss(slot, argument, counters),
             20 => self.outside(process_of(slot), argument),
             21 if argument % 8 == 0 => {
+                self.settle(slot);
                 if self.threads[slot].synced {
                     self.charge(slot, 0);
                 }
@@ -274,7 +277,28 @@ impl Simulation {
             return;
         }
         self.run.total += delta_bytes;
-        let open = if self.threads[slot].synced { self.open_functions(slot) } else { Vec::new() };
+        if self.threads[slot].synced {
+            self.charge_memory(slot, delta_bytes);
+        } else {
+            self.threads[slot].postponed += delta_bytes;
+        }
+    }
+
+    /// Charges what was postponed until the thread's stack is known, or never will be.
+    fn settle(&mut self, slot: usize) {
+        let delta_bytes = std::mem::take(&mut self.threads[slot].postponed);
+        if self.threads[slot].synced {
+            self.charge_memory(slot, delta_bytes);
+        } else {
+            self.run.no_frame += delta_bytes;
+        }
+    }
+
+    fn charge_memory(&mut self, slot: usize, delta_bytes: i64) {
+        if delta_bytes == 0 {
+            return;
+        }
+        let open = self.open_functions(slot);
         match open.last() {
             None => self.run.no_frame += delta_bytes,
             Some(top) => self.run.functions.entry(top.clone()).or_default().rss[0] += delta_bytes,
@@ -322,6 +346,8 @@ impl Simulation {
             return;
         }
         let first = !std::mem::replace(&mut state.synced, true);
+        self.settle(slot);
+        let state = &mut self.threads[slot];
         let lost = std::mem::take(&mut state.lost);
         if lost > 0 {
             self.run.events.push(Event::Loss { time_ns, thread, lost });
@@ -400,6 +426,7 @@ impl Simulation {
         self.now_ns = self.now_ns.max(START_NS) + 100;
         self.run.ending.end_ns = self.now_ns;
         for slot in 0..SLOTS {
+            self.settle(slot);
             if self.threads[slot].synced {
                 self.charge(slot, 8);
                 self.run.open_at_detach += self.open_functions(slot).len() as u64;
