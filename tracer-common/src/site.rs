@@ -48,7 +48,7 @@ impl Site {
     /// register is ahead of it; `opcodes` are those that may stand there (the same twice if only one may).
     pub fn new(image: u8, frame: Register, instruction: Option<(Register, i8)>, opcodes: [u8; 2]) -> Self {
         let (ip, delta, has_ip) = match instruction {
-            Some((register, delta)) => (register as u64, delta as u8 as u64, 1),
+            Some((register, delta)) => (register as u64, u64::from(delta as u8), 1),
             None => (0, 0, 0),
         };
         Self(

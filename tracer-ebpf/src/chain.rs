@@ -82,11 +82,12 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
             return 1;
         }
         // Frames that are no function's (not a code object) have no place on a stack.
-        if found != function::NOT_CODE && !function::is_unwanted(found) {
-            if !send_held(walk, walk.frame, function::id(found), 0) {
-                walk.full = 1;
-                return 1;
-            }
+        if found != function::NOT_CODE
+            && !function::is_unwanted(found)
+            && !send_held(walk, walk.frame, function::id(found), 0)
+        {
+            walk.full = 1;
+            return 1;
         }
     }
     walk.frame = previous;

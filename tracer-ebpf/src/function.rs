@@ -3,7 +3,10 @@
 
 use core::ptr;
 
-use aya_ebpf::{bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP}, programs::ProbeContext};
+use aya_ebpf::{
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    programs::ProbeContext,
+};
 use tracer_common::{
     layout::Layout,
     limits::INSTRUCTION_CACHE,
@@ -14,7 +17,9 @@ use tracer_common::{
 
 use crate::{
     kernel::read_user,
-    maps::{CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, filtering, generation},
+    maps::{
+        CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, filtering, generation,
+    },
     registers,
     ring::{count_loss, with_process},
     text,
@@ -87,7 +92,7 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     if found == NO_ROOM {
         return NO_ROOM;
     }
-    let mut answer = found & (cached::FUNCTION_LIMIT - 1 | cached::UNWANTED);
+    let mut answer = found & ((cached::FUNCTION_LIMIT - 1) | cached::UNWANTED);
     let location = argument & layout.resume_mask;
     if location != 0 {
         answer |= cached::RESUMED;

@@ -13,7 +13,8 @@ pub(crate) fn read_user<T: Copy>(address: u64) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper checks the source and writes at most the size of `value`.
     unsafe {
-        let failed = bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        let failed =
+            bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
         if failed == 0 { Some(value.assume_init()) } else { None }
     }
 }
@@ -24,7 +25,8 @@ pub(crate) fn read_kernel<T: Copy>(address: u64) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the helper checks the source and writes at most the size of `value`.
     unsafe {
-        let failed = bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
+        let failed =
+            bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
         if failed == 0 { Some(value.assume_init()) } else { None }
     }
 }

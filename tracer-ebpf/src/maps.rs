@@ -8,7 +8,10 @@ use aya_ebpf::{
 };
 use tracer_common::{
     layout::Layout,
-    limits::{CODE_OBJECTS, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES, THREADS as MAX_THREADS},
+    limits::{
+        CODE_OBJECTS, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES,
+        THREADS as MAX_THREADS,
+    },
     state::{CachedInstruction, Code, CodeKey, KernelOffsets, Process, RssLocal, Thread, total},
 };
 

@@ -6,9 +6,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{
-    helpers::generated::{bpf_loop, bpf_map_lookup_percpu_elem},
-};
+use aya_ebpf::helpers::generated::{bpf_loop, bpf_map_lookup_percpu_elem};
 use tracer_common::{
     record::{Header, RssBaseRecord, kind},
     state::{RssLocal, total},
@@ -35,9 +33,7 @@ pub(crate) struct Counter {
 /// Reads a counter's shared part.
 #[inline(always)]
 pub(crate) fn counter(mm: u64, member: u32) -> Option<Counter> {
-    let counter = mm
-        + kernel_offset!(mm_rss_stat)
-        + u64::from(member) * kernel_offset!(counter_size);
+    let counter = mm + kernel_offset!(mm_rss_stat) + u64::from(member) * kernel_offset!(counter_size);
     Some(Counter {
         count: read_kernel::<i64>(counter + kernel_offset!(counter_count))?,
         locals: read_kernel::<u64>(counter + kernel_offset!(counter_locals))?,
@@ -85,7 +81,8 @@ pub(crate) fn of_task(task: u64) -> Option<u64> {
 #[inline(always)]
 pub(crate) fn is_unknown(process: u32) -> bool {
     // SAFETY: a live map value.
-    kernel_offset!(mm_rss_stat) != 0 && PROCESSES.get_ptr(process).is_some_and(|entry| unsafe { (*entry).mm == 0 })
+    kernel_offset!(mm_rss_stat) != 0
+        && PROCESSES.get_ptr(process).is_some_and(|entry| unsafe { (*entry).mm == 0 })
 }
 
 /// Begins to follow the resident memory of a task's address space for its process.
@@ -109,7 +106,9 @@ pub(crate) fn learn(process: u32, task: u64) -> u32 {
         member += 1;
     }
     // SAFETY: the callback has the signature that the helper calls, and `base` outlives the call.
-    unsafe { bpf_loop(kernel_offset!(cpus) as u32 * MEMBERS, add_part as *mut c_void, (&raw mut base).cast(), 0) };
+    unsafe {
+        bpf_loop(kernel_offset!(cpus) as u32 * MEMBERS, add_part as *mut c_void, (&raw mut base).cast(), 0)
+    };
     let header = Header { time_ns: now(), value: process, thread: 0, kind: kind::RSS_BASE, flags: 0 };
     if !send(RssBaseRecord { header, pages: base.pages }) {
         count_loss(process);

@@ -22,22 +22,22 @@ pub(crate) fn read(ctx: &ProbeContext, number: u64) -> u64 {
     }
     // Offsets of struct pt_regs, x86-64. The ones in use come first.
     match number {
-        3 => load!("40"),   // rbx
-        6 => load!("104"),  // rsi
-        10 => load!("56"),  // r10
-        15 => load!("0"),   // r15
-        7 => load!("112"),  // rdi
-        5 => load!("32"),   // rbp
-        13 => load!("16"),  // r13
-        12 => load!("24"),  // r12
-        14 => load!("8"),   // r14
-        9 => load!("64"),   // r9
-        8 => load!("72"),   // r8
-        11 => load!("48"),  // r11
-        0 => load!("80"),   // rax
-        1 => load!("88"),   // rcx
-        2 => load!("96"),   // rdx
-        _ => load!("152"),  // rsp
+        3 => load!("40"),  // rbx
+        6 => load!("104"), // rsi
+        10 => load!("56"), // r10
+        15 => load!("0"),  // r15
+        7 => load!("112"), // rdi
+        5 => load!("32"),  // rbp
+        13 => load!("16"), // r13
+        12 => load!("24"), // r12
+        14 => load!("8"),  // r14
+        9 => load!("64"),  // r9
+        8 => load!("72"),  // r8
+        11 => load!("48"), // r11
+        0 => load!("80"),  // rax
+        1 => load!("88"),  // rcx
+        2 => load!("96"),  // rdx
+        _ => load!("152"), // rsp
     }
     value
 }

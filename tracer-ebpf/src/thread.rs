@@ -8,7 +8,10 @@ use tracer_common::{
 
 use crate::{
     kernel::current_task,
-    maps::{CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, all, atomic_add},
+    maps::{
+        CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total,
+        all, atomic_add,
+    },
     mm, ring,
 };
 
@@ -42,15 +45,14 @@ pub(crate) fn note(slot: u32) {
 /// Slot and state of the running thread; made on first sight. `None`: not traced.
 #[inline(always)]
 pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
-    let slot = match noted() {
-        Some(slot) => slot,
-        None => {
-            let slot = enter(image);
-            if slot == 0 {
-                return None;
-            }
-            slot
+    let slot = if let Some(slot) = noted() {
+        slot
+    } else {
+        let slot = enter(image);
+        if slot == 0 {
+            return None;
         }
+        slot
     };
     let thread = THREADS.get_ptr_mut(slot)?;
     // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
@@ -111,15 +113,12 @@ fn take_up(pid: u32, image: u32) -> u32 {
 /// Makes a slot for the running thread.
 #[inline(always)]
 fn make(process: u32, tid: u32) -> u32 {
-    let slot = match FREE_THREADS.pop() {
-        Ok(Some(slot)) => slot,
-        _ => {
-            ring::with_process(process, |process: *mut Process| {
-                // SAFETY: a live map value, aligned to 8.
-                unsafe { atomic_add(&raw mut (*process).no_slot, 1) };
-            });
-            return 0;
-        }
+    let Ok(Some(slot)) = FREE_THREADS.pop() else {
+        ring::with_process(process, |process: *mut Process| {
+            // SAFETY: a live map value, aligned to 8.
+            unsafe { atomic_add(&raw mut (*process).no_slot, 1) };
+        });
+        return 0;
     };
     let Some(entry) = THREADS.get_ptr_mut(slot) else { return 0 };
     // SAFETY: a live map value that nobody else uses yet: the slot was free.

@@ -40,7 +40,8 @@ use uprobe::{Target, Uprobe, UprobeSpec};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
 const UPROBES: [&str; 6] = ["frame_start", "frame_end", "frame_yield", "frame_raise", "code_freed", "empty"];
-const TRACEPOINTS: [&str; 4] = ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
+const TRACEPOINTS: [&str; 4] =
+    ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
 const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
 
 const BPF_NOEXIST: u64 = 1;
@@ -50,19 +51,27 @@ const BPF_EXIST: u64 = 2;
 #[derive(Debug, Error)]
 pub enum AttachError {
     /// No kernel object in this build.
-    #[error("this pytracer was built without its kernel programs (PYTRACER_SKIP_BPF): build it again without that")]
+    #[error(
+        "this pytracer was built without its kernel programs (PYTRACER_SKIP_BPF): build it again without that"
+    )]
     NoObject,
     /// No BTF.
-    #[error("can't read the kernel's type information: {0}; the kernel must be built with CONFIG_DEBUG_INFO_BTF")]
+    #[error(
+        "can't read the kernel's type information: {0}; the kernel must be built with CONFIG_DEBUG_INFO_BTF"
+    )]
     Btf(#[from] BtfError),
     /// Also no BTF, by aya's own reader.
-    #[error("can't read the kernel's type information: {0}; the kernel must be built with CONFIG_DEBUG_INFO_BTF")]
+    #[error(
+        "can't read the kernel's type information: {0}; the kernel must be built with CONFIG_DEBUG_INFO_BTF"
+    )]
     AyaBtf(#[from] aya::BtfError),
     /// A kernel whose structures we don't know.
     #[error("this kernel has no {0}: `pytracer doctor` lists what is needed")]
     Structure(String),
     /// Not allowed.
-    #[error("not allowed to load kernel programs ({0}): run pytracer as root, or give it CAP_BPF and CAP_PERFMON (setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep FILE)")]
+    #[error(
+        "not allowed to load kernel programs ({0}): run pytracer as root, or give it CAP_BPF and CAP_PERFMON (setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep FILE)"
+    )]
     Privilege(String),
     /// The kernel refused the object.
     #[error("the kernel refused the programs: {0}; `pytracer doctor` lists what is needed")]
@@ -212,7 +221,7 @@ impl Kernel {
                 .ebpf
                 .program_mut(name)
                 .ok_or(ProgramError::NotLoaded)
-                .and_then(|program| program.try_into())
+                .and_then(TryInto::try_into)
                 .map_err(|source| program_error(name, source))?;
             program.load(name, btf).map_err(|source| program_error(name, source))?;
             program.attach().map_err(|source| program_error(name, source))?;
@@ -247,7 +256,13 @@ impl Kernel {
         for site in &plan.sites {
             let probe = self.hook_site(path, site, image as u8, target).map_err(|source| {
                 let hint = site_hint(&source);
-                AttachError::Site { what: site.what.clone(), path: path.into(), address: site.address, source, hint }
+                AttachError::Site {
+                    what: site.what.clone(),
+                    path: path.into(),
+                    address: site.address,
+                    source,
+                    hint,
+                }
             })?;
             probes.push(probe);
         }
@@ -272,8 +287,13 @@ impl Kernel {
     /// As [`Uprobe::attach`].
     pub fn hook_empty(&mut self, path: &Path, site: &ProbeSite, target: Target) -> io::Result<Uprobe> {
         let program = uprobe(&mut self.ebpf, "empty").fd().map_err(io::Error::other)?;
-        let spec =
-            UprobeSpec { path, offset: site.file_offset, semaphore: site.semaphore_offset, target, cookie: 0 };
+        let spec = UprobeSpec {
+            path,
+            offset: site.file_offset,
+            semaphore: site.semaphore_offset,
+            target,
+            cookie: 0,
+        };
         Uprobe::attach(program.as_fd(), spec)
     }
 
@@ -303,8 +323,7 @@ impl Kernel {
         let mut seeded = Vec::new();
         for tid in tids(pid) {
             let Ok(slot) = self.free_threads.pop(0) else { break };
-            let thread =
-                Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
+            let thread = Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
             self.threads.seed(slot as Slot, thread);
             // The kernel side may have made a slot for this thread a moment ago: then that one counts.
             if self.tasks.insert(tid, slot, BPF_NOEXIST).is_err() {
@@ -443,7 +462,10 @@ fn program_of(meaning: Meaning) -> &'static str {
     }
 }
 
-#[expect(clippy::expect_used, reason = "the object is part of this binary: a missing program is a build error")]
+#[expect(
+    clippy::expect_used,
+    reason = "the object is part of this binary: a missing program is a build error"
+)]
 fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut UProbe {
     ebpf.program_mut(name).and_then(|program| program.try_into().ok()).expect("a program of our own object")
 }
@@ -480,7 +502,10 @@ fn is_permission(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 fn site_hint(error: &io::Error) -> &'static str {

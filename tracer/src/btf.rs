@@ -264,7 +264,6 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't read its input is to fail")]
 mod tests {
     use super::*;
 

@@ -4,8 +4,8 @@ use thiserror::Error;
 use tracer_common::{
     limits::{FILE_BYTES, NAME_BYTES},
     record::{
-        CountersRecord, FrameRecord, FunctionRecord, Header, LossRecord, RssBaseRecord, RssRecord, TaskRecord,
-        flag, kind,
+        CountersRecord, FrameRecord, FunctionRecord, Header, LossRecord, RssBaseRecord, RssRecord,
+        TaskRecord, flag, kind,
     },
 };
 use zerocopy::FromBytes;
@@ -44,7 +44,9 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let header: Header = record(bytes, 0)?;
     let (time_ns, thread) = (header.time_ns, header.thread);
     Ok(match header.kind {
-        kind::START | kind::END | kind::YIELD | kind::RAISE | kind::HELD => frame(&record(bytes, header.kind)?),
+        kind::START | kind::END | kind::YIELD | kind::RAISE | kind::HELD => {
+            frame(&record(bytes, header.kind)?)
+        }
         kind::COUNTERS => {
             let counters: CountersRecord = record(bytes, header.kind)?;
             Event::Counters { time_ns, thread, off_cpu_ns: counters.off_cpu_ns, faults: counters.faults }
@@ -178,7 +180,10 @@ mod tests {
     #[test]
     fn a_held_run_ends_complete_or_cut() {
         let held = FrameRecord { header: header(kind::HELD, 0), frame: 1 };
-        assert!(matches!(decode(held.as_bytes()), Ok(Event::Frame { what: FrameEvent::Held { function: 5 }, .. })));
+        assert!(matches!(
+            decode(held.as_bytes()),
+            Ok(Event::Frame { what: FrameEvent::Held { function: 5 }, .. })
+        ));
         let end = FrameRecord { header: header(kind::HELD, flag::OUTERMOST), frame: 0 };
         assert!(matches!(decode(end.as_bytes()), Ok(Event::HeldEnd { complete: true, .. })));
         let cut = FrameRecord { header: header(kind::HELD, flag::TRUNCATED), frame: 0 };
@@ -209,7 +214,10 @@ mod tests {
     fn short_and_unknown_records_are_errors() {
         assert_eq!(decode(&[0; 3]), Err(DecodeError::Short { kind: 0, length: 3 }));
         let record = FrameRecord { header: header(kind::START, 0), frame: 0 };
-        assert_eq!(decode(&record.as_bytes()[..20]), Err(DecodeError::Short { kind: kind::START, length: 20 }));
+        assert_eq!(
+            decode(&record.as_bytes()[..20]),
+            Err(DecodeError::Short { kind: kind::START, length: 20 })
+        );
         assert_eq!(decode(header(99, 0).as_bytes()), Err(DecodeError::Unknown { kind: 99, value: 5 }));
     }
 

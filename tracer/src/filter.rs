@@ -79,7 +79,6 @@ fn set(globs: &[String]) -> Result<GlobSet, BadGlob> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
 mod tests {
     use super::*;
 

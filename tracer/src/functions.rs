@@ -89,7 +89,6 @@ impl Functions {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
 mod tests {
     use super::*;
 

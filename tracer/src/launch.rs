@@ -42,7 +42,9 @@ impl Held {
         // The first stop is that of the first exec, a plain SIGTRAP.
         match held.wait()? {
             Stop::Signal(_) | Stop::Exec => {}
-            Stop::Ended(status) => return Err(io::Error::other(format!("it ended at once (status {status})"))),
+            Stop::Ended(status) => {
+                return Err(io::Error::other(format!("it ended at once (status {status})")));
+            }
         }
         let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
         // SAFETY: no pointers; the process is our stopped child.

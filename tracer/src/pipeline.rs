@@ -6,7 +6,6 @@ mod options;
 mod processes;
 mod sink;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
 mod tests;
 mod thread;
 

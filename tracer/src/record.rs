@@ -73,7 +73,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// # Errors
 /// If nothing can be traced; the message says why and what to do.
 pub fn record(options: &Options) -> Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start tokio")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start tokio")?;
     runtime.block_on(async {
         // From here on a signal ends the recording, not the program.
         let mut stop = Stop::new()?;
@@ -268,7 +269,11 @@ impl Session {
 }
 
 /// Off-CPU time of a thread as of `end_ns`.
-fn thread_totals(thread: crate::event::Slot, state: &tracer_common::state::Thread, end_ns: u64) -> ThreadTotals {
+fn thread_totals(
+    thread: crate::event::Slot,
+    state: &tracer_common::state::Thread,
+    end_ns: u64,
+) -> ThreadTotals {
     let out_ns = match state.switched_out_ns {
         0 => 0,
         since => end_ns.saturating_sub(since),

@@ -2,7 +2,10 @@
 
 use core::ptr;
 
-use aya_ebpf::{helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie, EbpfContext as _, programs::ProbeContext};
+use aya_ebpf::{
+    EbpfContext as _, helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie,
+    programs::ProbeContext,
+};
 use aya_log_ebpf::debug;
 use tracer_common::{
     record::{flag, kind},

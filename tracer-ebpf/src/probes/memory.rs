@@ -19,8 +19,8 @@ use crate::{
 pub(crate) fn rss_stat(ctx: &BtfTracePointContext) {
     let mm = ctx.arg::<u64>(0);
     match MMS.get_ptr(mm) {
-        // SAFETY: a live map value.
         Some(process) => {
+            // SAFETY: a live map value.
             change(mm, ctx.arg::<u32>(1), unsafe { *process });
         }
         None => begin(),
@@ -77,9 +77,11 @@ fn change(mm: u64, member: u32, process: u32) -> u32 {
 fn report(entry: *mut tracer_common::state::Process, member: u32, process: u32, delta: i64) -> bool {
     // SAFETY: a live map value.
     let (pid, mm) = unsafe { ((*entry).pid, (*entry).mm) };
-    let own_task = (bpf_get_current_pid_tgid() >> 32) as u32 == pid && mm::of_task(current_task()) == Some(mm);
+    let own_task =
+        (bpf_get_current_pid_tgid() >> 32) as u32 == pid && mm::of_task(current_task()) == Some(mm);
     let time_ns = now();
-    let (thread, flags) = if own_task { (own_slot(entry, pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
+    let (thread, flags) =
+        if own_task { (own_slot(entry, pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
     let header = Header { time_ns, value: process, thread: thread as u16, kind: kind::RSS, flags };
     let sent = send(RssRecord { header, delta_pages: delta as i32, member });
     if !sent {

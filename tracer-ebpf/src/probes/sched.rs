@@ -1,6 +1,6 @@
 //! Off-CPU time of traced threads, and the note of which thread runs on a CPU.
 
-use aya_ebpf::{programs::BtfTracePointContext};
+use aya_ebpf::programs::BtfTracePointContext;
 
 use crate::{
     kernel::read_kernel,

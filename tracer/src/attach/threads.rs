@@ -57,6 +57,7 @@ impl ThreadTable {
 
     /// Says that a thread is off its CPU since `since_ns`, unless the kernel side has said so already.
     pub fn set_switched_out(&self, slot: Slot, since_ns: u64) {
+        // SAFETY: within the mapping; only the address is taken.
         let field = unsafe { &raw mut (*self.slot(slot)).switched_out_ns };
         // SAFETY: an aligned u64 within the mapping. If the thread is switched in or out right now the kernel side
         // writes it anew; a stale value is overwritten by the next switch.

@@ -81,7 +81,9 @@ impl Arguments {
         std::io::stdout().write_all(self.table.show(&report)?.as_bytes())?;
         let lost = report.account.lost;
         if lost > 0 {
-            eprintln!("pytracer: {lost} events were lost: choose functions (--function), or take a larger --ring-size");
+            eprintln!(
+                "pytracer: {lost} events were lost: choose functions (--function), or take a larger --ring-size"
+            );
         }
         Ok(match exit_code {
             Some(code) if code != 0 => code.into(),
@@ -95,12 +97,13 @@ fn duration(text: &str) -> Result<Duration, String> {
     let plain: Option<f64> = text.parse().ok();
     let duration = match plain {
         Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        None => text
-            .parse::<jiff::SignedDuration>()
-            .ok()
-            .and_then(|duration| Duration::try_from(duration).ok()),
+        None => {
+            text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
+        }
     };
-    duration.filter(|duration| !duration.is_zero()).ok_or_else(|| "not a time: write 10s, 1m30s or 500ms".into())
+    duration
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "not a time: write 10s, 1m30s or 500ms".into())
 }
 
 fn ring_bytes(text: &str) -> Result<u32, String> {

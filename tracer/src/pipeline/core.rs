@@ -186,8 +186,7 @@ impl Core {
             .filter(|thread| thread.process == number);
         let (pid, memory) = (process.pid, &mut process.memory);
         let total_bytes = memory.change(member, delta_bytes);
-        let change =
-            |tid| RssChange { time_ns, pid, tid, function: None, member, delta_bytes, total_bytes };
+        let change = |tid| RssChange { time_ns, pid, tid, function: None, member, delta_bytes, total_bytes };
         match thread {
             None => {
                 memory.charge(member, delta_bytes, Charged::Outside);

@@ -13,7 +13,7 @@ use super::{note, thread_totals};
 use crate::{
     attach::{Hooks, Kernel, monotonic_ns, uprobe::Target},
     decode::{decode, is_function},
-    discover::{self, ImageFile, NotTraceable, PlanCache, PythonProcess, Planned},
+    discover::{self, ImageFile, NotTraceable, PlanCache, Planned, PythonProcess},
     engine::{Engine, Message, Request},
     event::{Event, ProcessIndex},
     filter::FunctionFilter,
@@ -85,7 +85,8 @@ impl Followed {
     pub(super) fn hook(&mut self, pid: u32) -> Result<Hooked> {
         let process = discover::inspect(pid)?;
         let planned = self.plans.plan(&process.image);
-        let plan = planned.as_ref().as_ref().map_err(|refusal| anyhow::anyhow!("process {pid}: {refusal}"))?;
+        let plan =
+            planned.as_ref().as_ref().map_err(|refusal| anyhow::anyhow!("process {pid}: {refusal}"))?;
         let hooks = self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid))?;
         Ok(Hooked { process, planned, image: hooks.image, hooks: Some(hooks) })
     }
@@ -156,10 +157,15 @@ impl Followed {
         let Ok(plan) = planned.as_ref() else { return };
         let (pid, start_ticks) = (process.pid, process.start_ticks);
         if discover::jit_active(pid) {
-            self.notes.push(format!("process {pid} has its JIT compiler on: calls inside compiled code are not seen"));
+            self.notes.push(format!(
+                "process {pid} has its JIT compiler on: calls inside compiled code are not seen"
+            ));
         }
         if !plan.exact {
-            self.notes.push(format!("process {pid}: counts on CPython {} are not promised to be exact", plan.version));
+            self.notes.push(format!(
+                "process {pid}: counts on CPython {} are not promised to be exact",
+                plan.version
+            ));
         }
         self.processes.insert(index, Process { pid, start_ticks, hooks, image: image_key(&process.image) });
         let (version, source) = (plan.version.to_string(), plan.source.to_string());
@@ -184,7 +190,8 @@ impl Followed {
 
     /// Has the kernel side drop the events of those functions in a chunk that no glob matches.
     pub(super) fn refuse_unwanted(&mut self, chunk: &Bytes, filter: &FunctionFilter) {
-        let functions = records(chunk).filter(|record| is_function(record)).filter_map(|record| decode(record).ok());
+        let functions =
+            records(chunk).filter(|record| is_function(record)).filter_map(|record| decode(record).ok());
         let refused: Vec<_> = functions
             .filter_map(|event| match event {
                 Event::Function { id, process, function, code, .. } if !filter.matches(&function) => {
@@ -356,7 +363,10 @@ impl Followed {
         }
         let mut notes = std::mem::take(&mut self.notes);
         if !self.kernel.follows_memory() {
-            notes.push("memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)".into());
+            notes.push(
+                "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"
+                    .into(),
+            );
         }
         Ok((all, notes))
     }

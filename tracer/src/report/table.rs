@@ -201,5 +201,4 @@ fn label(row: &FunctionReport, several: bool, layout: Layout, room: usize) -> St
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
 mod tests;
