@@ -11,7 +11,7 @@ if [ "${IN_ROOT-}" != namespace ]; then
 fi
 shift 2
 unset IN_ROOT
-for folder in /proc /dev /tmp; do
+for folder in /proc /sys /dev /tmp; do
     mkdir -p "$root$folder"
     mount --rbind "$folder" "$root$folder"
 done

@@ -1,8 +1,14 @@
 //! The interpreters that the tests run.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::workspace;
+
+/// The folder that is the root of the 3.15 processes.
+const ROOT_3_15: &str = "target/pythons/3.15";
 
 /// A CPython whose plan must be exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +39,33 @@ impl Python {
         command
     }
 
+    /// The interpreter's file, as seen from outside of its root.
+    pub fn file(self) -> PathBuf {
+        match self {
+            Self::Debian3_11 => "/usr/bin/python3.11".into(),
+            Self::Sid3_15 => workspace().join(ROOT_3_15).join("usr/bin/python3.15"),
+        }
+    }
+
     /// The words of that command.
     pub fn words(self) -> Vec<String> {
+        assert!(self.file().exists(), "no CPython {}: run `cargo xtask setup`", self.version());
         match self {
             Self::Debian3_11 => vec!["/usr/bin/python3.11".into()],
             Self::Sid3_15 => {
-                let root = workspace().join("target/pythons/3.15");
-                assert!(root.join("usr/bin/python3.15").exists(), "no CPython 3.15: run `cargo xtask setup`");
-                let path = |path: &Path| path.to_str().expect("the workspace's path is UTF-8").to_owned();
-                let script = path(&workspace().join("tests/in-root.sh"));
-                vec![script, path(&root), path(workspace()), "/usr/bin/python3.15".into()]
+                let mut words = in_root(ROOT_3_15);
+                words.push("/usr/bin/python3.15".into());
+                words
             }
         }
     }
+}
+
+/// The first words of a command that has another root folder, which lies in the workspace.
+pub fn in_root(root: &str) -> Vec<String> {
+    let path = |path: &Path| path.to_str().expect("the workspace's path is UTF-8").to_owned();
+    let script = workspace().join("tests/in-root.sh");
+    vec![path(&script), path(&workspace().join(root)), path(workspace())]
 }
 
 /// Makes a test of each function, for each interpreter: `cpython_3_11::name` and `cpython_3_15::name`.

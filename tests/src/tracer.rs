@@ -71,6 +71,11 @@ impl Tracer {
         Self { child, stdout, stderr }
     }
 
+    /// Its PID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until all probes are in place.
     pub fn attached(&mut self) {
         self.note("attached");

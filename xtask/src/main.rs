@@ -1,5 +1,6 @@
 //! Tasks of the workspace: `cargo xtask <task>`.
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -34,6 +35,8 @@ enum Task {
     Demo,
     /// Check format and lints, and run every test
     Test(test::Options),
+    /// Measure what tracing costs a program, beside empty probes and bpftrace
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run().map(|()| true),
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::measure(&options).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

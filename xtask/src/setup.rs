@@ -4,11 +4,13 @@
 
 mod apt;
 mod bpf_toolchain;
+mod bpftrace;
 mod linker;
 mod lints;
 mod log_readers;
 mod python_3_11;
 mod python_3_15;
+mod sid;
 
 use anyhow::Result;
 
@@ -31,6 +33,13 @@ pub(crate) fn all() -> Result<()> {
     python_3_15::ensure()?;
     log_readers::ensure()?;
     apt::ensure_program("bpftool", "bpftool")
+}
+
+/// What the measurements need.
+pub(crate) fn bench() -> Result<()> {
+    demo()?;
+    python_3_15::ensure()?;
+    bpftrace::ensure()
 }
 
 pub(crate) use python_3_11::INTERPRETER as PYTHON_3_11;

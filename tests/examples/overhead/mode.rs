@@ -1,0 +1,96 @@
+//! The ways to run the loop.
+
+use std::path::PathBuf;
+
+use tests::{Python, Target, Tracer};
+use tracer::{
+    attach::{Kernel, LoadOptions, uprobe},
+    python::{self, plan::Plan},
+};
+use tracer_common::limits::RING_BYTES;
+
+use crate::bpftrace::Bpftrace;
+
+/// What watches the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Nothing.
+    Untraced,
+    /// A program that does nothing, at each site of the plan: the price of being told at all.
+    Empty,
+    /// pytracer.
+    Pytracer,
+    /// A script of bpftrace at the same sites.
+    Bpftrace,
+}
+
+impl Mode {
+    /// In the order of their numbers.
+    pub(crate) const ALL: [Self; 4] = [Self::Untraced, Self::Empty, Self::Pytracer, Self::Bpftrace];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Untraced => "untraced",
+            Self::Empty => "empty programs",
+            Self::Pytracer => "pytracer",
+            Self::Bpftrace => "bpftrace script",
+        }
+    }
+}
+
+/// A process that runs the loop when asked to.
+pub(crate) struct Subject {
+    target: Target,
+    interpreter: PathBuf,
+    plan: Plan,
+    calls: u64,
+}
+
+impl Subject {
+    pub(crate) fn start(python: Python, rounds: usize, calls: u64) -> Self {
+        let turns = (rounds * Mode::ALL.len()).to_string();
+        let target = Target::start(python, "busy.py", &["--rounds", &turns, "--size", &calls.to_string()]);
+        let interpreter = python.file();
+        let plan = python::plan(&interpreter).unwrap_or_else(|error| panic!("plan CPython: {error}"));
+        Self { target, interpreter, plan, calls }
+    }
+
+    /// Nanoseconds that a call takes, the loop around it not counted.
+    pub(crate) fn call_ns(&mut self, mode: Mode) -> f64 {
+        match mode {
+            Mode::Untraced => self.run(),
+            Mode::Empty => self.under_empty_programs(),
+            Mode::Pytracer => {
+                let tracer = Tracer::attach(&[&self.target], &[]);
+                let cost = self.run();
+                tracer.report().assert_lossless();
+                cost
+            }
+            Mode::Bpftrace => {
+                let bpftrace = Bpftrace::attach(&self.plan, self.target.pid());
+                let cost = self.run();
+                bpftrace.end(self.calls);
+                cost
+            }
+        }
+    }
+
+    fn under_empty_programs(&mut self) -> f64 {
+        let options = LoadOptions { ring_bytes: RING_BYTES, all: false, filtering: false };
+        let (mut kernel, _ring) =
+            Kernel::load(options).unwrap_or_else(|error| panic!("load programs: {error}"));
+        let pid = uprobe::Target::Pid(self.target.pid());
+        let hook = |site| kernel.hook_empty(&self.interpreter, site, pid).expect("hook a site");
+        let _hooked: Vec<_> = self.plan.sites.iter().map(hook).collect();
+        self.run()
+    }
+
+    fn run(&mut self) -> f64 {
+        let known = self.target.work().pop().expect("the loop tells its times");
+        (known.total_ns as f64 - known.empty_ns as f64) / known.calls as f64
+    }
+
+    pub(crate) fn end(self) {
+        self.target.end();
+    }
+}

@@ -1,0 +1,37 @@
+//! What tracing costs: the program is `tests/examples/overhead`, built as the user and run as root.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{
+    build,
+    command::{cargo, run},
+    privilege, setup, workspace,
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Rounds per interpreter; each runs the loop in every way once
+    #[arg(long, default_value_t = 7)]
+    rounds: u32,
+    /// Calls per run of the loop
+    #[arg(long, default_value_t = 300_000)]
+    calls: u32,
+    /// Length of the run at full speed
+    #[arg(long, default_value_t = 30)]
+    seconds: u32,
+}
+
+/// Measures and prints the tables.
+pub(crate) fn measure(options: &Options) -> Result<()> {
+    setup::bench()?;
+    build::release()?;
+    run(cargo().args(["build", "--release", "--package", "tests", "--example", "overhead"]))?;
+    let mut overhead = privilege::root(workspace::target("release/examples/overhead"))?;
+    for (name, value) in
+        [("--rounds", options.rounds), ("--calls", options.calls), ("--seconds", options.seconds)]
+    {
+        overhead.arg(name).arg(value.to_string());
+    }
+    run(&mut overhead)
+}
