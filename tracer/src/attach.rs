@@ -24,7 +24,7 @@ use aya_log::EbpfLogger;
 use thiserror::Error;
 use tracer_common::{
     layout::Layout,
-    limits::{IMAGES, PROCESSES, THREADS},
+    limits::{IMAGES, PROCESSES, RING_BYTES, THREADS},
     site::Site,
     state::{Code, CodeKey, KernelOffsets, Process, Thread, thread_state, total},
 };
@@ -120,6 +120,12 @@ pub struct LoadOptions {
     pub filtering: bool,
     /// What the kernel programs log.
     pub log_level: log::LevelFilter,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { ring_bytes: RING_BYTES, all: false, filtering: false, log_level: log::LevelFilter::Off }
+    }
 }
 
 /// Probes in place for one image and target. Dropping takes them away.

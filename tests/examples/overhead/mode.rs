@@ -76,7 +76,7 @@ impl Subject {
     }
 
     fn under_empty_programs(&mut self) -> f64 {
-        let options = LoadOptions { ring_bytes: RING_BYTES, all: false, filtering: false };
+        let options = LoadOptions { ring_bytes: RING_BYTES, ..LoadOptions::default() };
         let (mut kernel, _ring) =
             Kernel::load(options).unwrap_or_else(|error| panic!("load programs: {error}"));
         let pid = uprobe::Target::Pid(self.target.pid());
