@@ -141,6 +141,7 @@ pub mod total {
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "user", derive(zerocopy::IntoBytes, zerocopy::Immutable))]
 pub struct KernelOffsets {
     /// `task_struct.pid`
     pub task_pid: u32,

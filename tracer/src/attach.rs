@@ -4,6 +4,7 @@
 //! followed with half of its probes.
 
 pub mod calibrate;
+mod multi;
 mod offsets;
 pub mod threads;
 pub mod uprobe;
@@ -11,7 +12,7 @@ pub mod uprobe;
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd},
     path::{Path, PathBuf},
 };
 
@@ -36,6 +37,7 @@ use crate::{
 };
 use threads::ThreadTable;
 use uprobe::{Target, Uprobe, UprobeSpec};
+use zerocopy::IntoBytes as _;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
@@ -133,7 +135,16 @@ impl Default for LoadOptions {
 pub struct Hooks {
     /// Index of the image.
     pub image: u32,
-    probes: Vec<Uprobe>,
+    probes: Vec<Probe>,
+}
+
+/// A probe in place; dropping it takes it away.
+#[derive(Debug)]
+enum Probe {
+    /// One site.
+    Perf { _event: Uprobe },
+    /// All sites of one meaning.
+    Multi { _link: OwnedFd },
 }
 
 impl Hooks {
@@ -150,6 +161,8 @@ impl Hooks {
 /// The loaded kernel side.
 pub struct Kernel {
     ebpf: Ebpf,
+    /// Programs for uprobe-multi links, where the kernel has those.
+    multi: Option<multi::Programs>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     threads: ThreadTable,
     processes: Array<MapData, Process>,
@@ -188,8 +201,11 @@ impl Kernel {
             .map_max_entries("RING", options.ring_bytes)
             .load(OBJECT)
             .map_err(refused)?;
-        for name in UPROBES {
-            uprobe(&mut ebpf, name).load().map_err(|source| program_error(name, source))?;
+        let multi = load_multi(&ebpf, &offsets, options);
+        if multi.is_none() {
+            for name in UPROBES {
+                uprobe(&mut ebpf, name).load().map_err(|source| program_error(name, source))?;
+            }
         }
         let ring = RingBuf::try_from(take(&mut ebpf, "RING"))?;
         let threads = take(&mut ebpf, "THREADS");
@@ -207,6 +223,7 @@ impl Kernel {
             totals: Array::try_from(take(&mut ebpf, "TOTALS"))?,
             logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,
+            multi,
             offsets,
             images: 0,
         };
@@ -258,49 +275,44 @@ impl Kernel {
         }
         self.images += 1;
         self.layouts.set(image, plan.layout, 0)?;
-        let mut probes = Vec::with_capacity(plan.sites.len());
-        for site in &plan.sites {
-            let probe = self.hook_site(path, site, image as u8, target).map_err(|source| {
-                let hint = site_hint(&source);
-                AttachError::Site {
-                    what: site.what.clone(),
-                    path: path.into(),
-                    address: site.address,
-                    source,
-                    hint,
-                }
-            })?;
-            probes.push(probe);
-        }
+        let probes = match &self.multi {
+            Some(programs) => hook_multi(programs, path, plan, image as u8, target)?,
+            None => self.hook_perf(path, plan, image as u8, target)?,
+        };
         let ready = Layout { ready: 1, ..plan.layout };
         self.layouts.set(image, ready, 0)?;
         Ok(Hooks { image, probes })
     }
 
-    fn hook_site(&mut self, path: &Path, site: &ProbeSite, image: u8, target: Target) -> io::Result<Uprobe> {
-        let program = uprobe(&mut self.ebpf, program_of(site.meaning));
-        let program = program.fd().map_err(io::Error::other)?;
-        let cookie = Site::new(image, site.frame, site.instruction, site.opcodes).0;
-        Uprobe::attach(
-            program.as_fd(),
-            UprobeSpec { path, offset: site.file_offset, semaphore: site.semaphore_offset, target, cookie },
-        )
+    fn hook_perf(
+        &mut self,
+        path: &Path,
+        plan: &Plan,
+        image: u8,
+        target: Target,
+    ) -> Result<Vec<Probe>, AttachError> {
+        plan.sites
+            .iter()
+            .map(|site| {
+                let program = uprobe(&mut self.ebpf, program_of(site.meaning)).fd().map_err(io::Error::other);
+                program
+                    .and_then(|program| Uprobe::attach(program.as_fd(), spec(path, site, image, target)))
+                    .map(|event| Probe::Perf { _event: event })
+                    .map_err(|source| site_error(path, site, source))
+            })
+            .collect()
     }
 
-    /// Puts the empty program on a site: what the trap alone costs.
+    /// Puts the empty program on a site, by a perf event: what the bare trap costs.
     ///
     /// # Errors
     /// As [`Uprobe::attach`].
     pub fn hook_empty(&mut self, path: &Path, site: &ProbeSite, target: Target) -> io::Result<Uprobe> {
-        let program = uprobe(&mut self.ebpf, "empty").fd().map_err(io::Error::other)?;
-        let spec = UprobeSpec {
-            path,
-            offset: site.file_offset,
-            semaphore: site.semaphore_offset,
-            target,
-            cookie: 0,
-        };
-        Uprobe::attach(program.as_fd(), spec)
+        let program = uprobe(&mut self.ebpf, "empty");
+        if program.fd().is_err() {
+            program.load().map_err(io::Error::other)?;
+        }
+        Uprobe::attach(program.fd().map_err(io::Error::other)?.as_fd(), spec(path, site, 0, target))
     }
 
     /// Makes a process known, whose image is hooked: from here on its events are sent.
@@ -458,6 +470,72 @@ impl Kernel {
     }
 }
 
+/// The programs for uprobe-multi links; `None` where the kernel has no such links.
+fn load_multi(ebpf: &Ebpf, offsets: &KernelOffsets, options: LoadOptions) -> Option<multi::Programs> {
+    let bytes = |value: u32| value.to_ne_bytes().to_vec();
+    let globals = [
+        ("KERNEL", offsets.as_bytes().to_vec()),
+        ("ALL", bytes(u32::from(options.all))),
+        ("FILTERING", bytes(u32::from(options.filtering))),
+        (aya_log::LEVEL, vec![options.log_level as u8]),
+    ];
+    let maps = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), raw_fd(map)?))).collect();
+    let programs = multi::load(OBJECT, &globals, &maps, &UPROBES).and_then(|programs| {
+        // The kernel checks the file last: without links of this kind the answer is another one.
+        let site = multi::MultiSite { offset: 0, semaphore: 0, cookie: 0 };
+        match multi::link(programs["empty"].as_fd(), Path::new("/"), &[site], Target::All) {
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(programs),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::other("a folder was hooked")),
+        }
+    });
+    programs.map_err(|error| log::debug!("no uprobe-multi links: {error}")).ok()
+}
+
+/// One link for all sites of a meaning. Those where frames start come last: none is followed by half of its probes.
+fn hook_multi(
+    programs: &multi::Programs,
+    path: &Path,
+    plan: &Plan,
+    image: u8,
+    target: Target,
+) -> Result<Vec<Probe>, AttachError> {
+    let mut by_program: BTreeMap<&'static str, Vec<&ProbeSite>> = BTreeMap::new();
+    for site in &plan.sites {
+        by_program.entry(program_of(site.meaning)).or_default().push(site);
+    }
+    by_program
+        .into_iter()
+        .map(|(name, sites)| {
+            let specs: Vec<_> = sites
+                .iter()
+                .map(|site| multi::MultiSite {
+                    offset: site.file_offset,
+                    semaphore: site.semaphore_offset.unwrap_or(0),
+                    cookie: cookie(site, image),
+                })
+                .collect();
+            multi::link(programs[name].as_fd(), path, &specs, target)
+                .map(|link| Probe::Multi { _link: link })
+                .map_err(|source| site_error(path, sites[0], source))
+        })
+        .collect()
+}
+
+fn cookie(site: &ProbeSite, image: u8) -> u64 {
+    Site::new(image, site.frame, site.instruction, site.opcodes).0
+}
+
+fn spec<'a>(path: &'a Path, site: &ProbeSite, image: u8, target: Target) -> UprobeSpec<'a> {
+    let (offset, semaphore) = (site.file_offset, site.semaphore_offset);
+    UprobeSpec { path, offset, semaphore, target, cookie: cookie(site, image) }
+}
+
+fn site_error(path: &Path, site: &ProbeSite, source: io::Error) -> AttachError {
+    let hint = site_hint(&source);
+    AttachError::Site { what: site.what.clone(), path: path.into(), address: site.address, source, hint }
+}
+
 fn program_of(meaning: Meaning) -> &'static str {
     match meaning {
         Meaning::Start => "frame_start",
@@ -488,6 +566,20 @@ fn map_data(map: &aya::maps::Map) -> Result<&MapData, MapError> {
     }
 }
 
+fn raw_fd(map: &aya::maps::Map) -> Option<RawFd> {
+    use aya::maps::Map;
+    let data = match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::Queue(data)
+        | Map::RingBuf(data) => data,
+        _ => return None,
+    };
+    Some(data.fd().as_fd().as_raw_fd())
+}
+
 fn refused(error: aya::EbpfError) -> AttachError {
     if is_permission(&error) { AttachError::Privilege(innermost(&error)) } else { AttachError::Load(error) }
 }
@@ -516,7 +608,9 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn site_hint(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EACCES | libc::EPERM) => "; run pytracer as root, or give it CAP_PERFMON",
+        Some(libc::EACCES | libc::EPERM) => {
+            "; run pytracer as root, or give it CAP_PERFMON (before Linux 6.6: CAP_SYS_ADMIN)"
+        }
         Some(libc::ESRCH) => "; the process is gone",
         Some(libc::EINVAL) => "; another tracer may hold the same address, see `dmesg`",
         _ => "",
