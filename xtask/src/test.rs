@@ -18,6 +18,9 @@ use crate::{
     tally::Tally,
 };
 
+/// The tests that need nothing but the sources.
+const UNIT_TESTS: [&str; 5] = ["--workspace", "--exclude", "tracer-ebpf", "--exclude", "tests"];
+
 /// The tests that trace real processes are the integration tests of this package.
 const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
 
@@ -39,10 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         session.check("the lints", lint::userspace());
         session.check("the lints of the kernel programs", lint::kernel());
     }
-    let unit = ["--workspace", "--exclude", "tracer-ebpf", "--exclude", "tests"];
-    let ran = session
-        .tests(&unit, Runner::Parallel)
-        .and_then(|()| session.tests(&["--package", "tests", "--lib"], Runner::Parallel));
+    let ran = session.unit_tests();
     session.check("the unit tests", ran);
     if options.without_kernel {
         let count = session.leave_out()?;
@@ -79,6 +79,17 @@ impl Session {
         }
     }
 
+    /// Runs everything that needs no privilege: nextest leaves out the examples in documentation.
+    fn unit_tests(&mut self) -> Result<()> {
+        let mut ran = self.tests(&UNIT_TESTS, Runner::Parallel);
+        if has_nextest() {
+            ran = ran.and(
+                self.count(cargo().args(["test", "--doc"]).args(UNIT_TESTS).arg("--").args(&self.filter)),
+            );
+        }
+        ran.and(self.tests(&["--package", "tests", "--lib"], Runner::Parallel))
+    }
+
     /// Runs the tests of the kernel side, or says why it can't.
     fn kernel(&mut self) -> Result<()> {
         let ready = obstacle().map_or(Ok(()), |why| Err(anyhow::anyhow!(why)));
@@ -109,7 +120,7 @@ impl Session {
 
     /// Runs tests with nextest, which keeps them apart, or else with cargo alone.
     fn tests(&mut self, selection: &[&str], how: Runner) -> Result<()> {
-        let nextest = succeeds(cargo().args(["nextest", "--version"]));
+        let nextest = has_nextest();
         let mut tests = cargo();
         if nextest {
             tests.args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass", "--status-level", "pass"]);
@@ -154,6 +165,10 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn has_nextest() -> bool {
+    succeeds(cargo().args(["nextest", "--version"]))
 }
 
 /// What keeps this machine from tracing, apart from privilege.
