@@ -1,7 +1,7 @@
 //! Probes by uprobe-multi links (Linux 6.6+): all sites of one meaning are one link.
 //!
 //! Against a perf event for each site a hit is about 30 ns cheaper, taking the probes away costs some 30 ms instead of
-//! half a second, and CAP_BPF with CAP_PERFMON are enough: perf events of the uprobe kind ask for CAP_SYS_ADMIN.
+//! half a second, and `CAP_BPF` with `CAP_PERFMON` are enough: perf events of the uprobe kind ask for `CAP_SYS_ADMIN`.
 //!
 //! Such a link takes only programs that were loaded for it, which aya 0.14 can't do. So the programs are made here from
 //! the same object, by aya's own object code: its maps are those that aya has made.

@@ -1,0 +1,164 @@
+//! What the kernel side is told of processes, threads and functions, and what it has counted of them.
+
+use aya::maps::{MapError, PerCpuValues};
+use tracer_common::state::{Code, CodeKey, Process, Thread, thread_state, total};
+
+use super::{AttachError, Kernel, monotonic_ns};
+use crate::event::{ProcessIndex, Slot};
+
+const BPF_NOEXIST: u64 = 1;
+const BPF_EXIST: u64 = 2;
+
+impl Kernel {
+    /// Makes a process known, whose image is hooked: from here on its events are sent.
+    ///
+    /// # Errors
+    /// If the table is full or a map operation fails.
+    pub fn add_process(&mut self, pid: u32, image: u32, code_type: u64) -> Result<ProcessIndex, AttachError> {
+        let index = self.free_processes.pop(0).map_err(|_| AttachError::Full("1023 processes"))?;
+        self.processes.set(index, Process { pid, image, code_type, ..Process::default() }, 0)?;
+        if self.process_of.insert(pid, index, BPF_NOEXIST).is_err() {
+            // With `--all` the kernel side may have taken it up a moment ago.
+            self.free_processes.push(index, 0)?;
+            let index = self.process_of.get(&pid, 0)?;
+            self.set_code_type(index, code_type)?;
+            return Ok(index);
+        }
+        Ok(index)
+    }
+
+    /// Gives the threads that a process has already their slots, so that their off-CPU time is known from now on.
+    /// Returns slot and thread id of each.
+    ///
+    /// # Errors
+    /// If a map operation fails. Threads for which no slot is left are passed over; the kernel side counts them.
+    pub fn seed_threads(&mut self, pid: u32, process: ProcessIndex) -> Result<Vec<(Slot, u32)>, AttachError> {
+        let mut seeded = Vec::new();
+        for tid in tids(pid) {
+            let Ok(slot) = self.free_threads.pop(0) else { break };
+            let thread = Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
+            self.threads.seed(slot as Slot, thread);
+            // The kernel side may have made a slot for this thread a moment ago: then that one counts.
+            if self.tasks.insert(tid, slot, BPF_NOEXIST).is_err() {
+                self.free_threads.push(slot, 0)?;
+                continue;
+            }
+            seeded.push((slot as Slot, tid));
+        }
+        self.forget_current()?;
+        for &(slot, tid) in &seeded {
+            if is_sleeping(pid, tid) {
+                self.threads.set_switched_out(slot, monotonic_ns());
+            }
+        }
+        Ok(seeded)
+    }
+
+    /// Has every CPU look up anew which thread runs on it.
+    fn forget_current(&mut self) -> Result<(), AttachError> {
+        let unknown = vec![0u32; self.offsets.cpus as usize];
+        self.current.set(0, PerCpuValues::try_from(unknown).map_err(MapError::from)?, 0)?;
+        Ok(())
+    }
+
+    /// Forgets a process that has ended. The index may be used again.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn remove_process(&mut self, pid: u32, process: ProcessIndex) -> Result<(), AttachError> {
+        if self.process_of.get(&pid, 0).is_ok_and(|index| index == process) {
+            self.process_of.remove(&pid)?;
+        }
+        let mm = self.process(process)?.mm;
+        if self.mms.get(&mm, 0).is_ok_and(|index| index == process) {
+            self.mms.remove(&mm)?;
+        }
+        self.free_processes.push(process, 0)?;
+        Ok(())
+    }
+
+    /// Takes a live thread's slot away, after its process was removed.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub(super) fn forget_thread(&mut self, tid: u32) -> Result<(), AttachError> {
+        if let Ok(slot) = self.tasks.get(&tid, 0) {
+            self.tasks.remove(&tid)?;
+            self.forget_current()?;
+            self.free_threads.push(slot, 0)?;
+        }
+        Ok(())
+    }
+
+    /// State of a process as the kernel side has it.
+    ///
+    /// # Errors
+    /// If the map can't be read.
+    pub fn process(&self, process: ProcessIndex) -> Result<Process, AttachError> {
+        Ok(self.processes.get(&process, 0)?)
+    }
+
+    /// Follows a process into another image, after an exec.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn set_image(&mut self, process: ProcessIndex, image: u32) -> Result<(), AttachError> {
+        let mut entry = self.process(process)?;
+        entry.image = image;
+        self.processes.set(process, entry, 0)?;
+        Ok(())
+    }
+
+    /// Fills in what the kernel side could not know of a process that it took up itself, or that called exec.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn set_code_type(&mut self, process: ProcessIndex, code_type: u64) -> Result<(), AttachError> {
+        let mut entry = self.process(process)?;
+        entry.code_type = code_type;
+        self.processes.set(process, entry, 0)?;
+        Ok(())
+    }
+
+    /// Slots of all threads that are traced now.
+    pub fn live_threads(&self) -> Vec<(Slot, Thread)> {
+        let slots = self.tasks.iter().filter_map(Result::ok).map(|(_, slot)| slot as Slot);
+        slots.map(|slot| (slot, self.threads.get(slot))).collect()
+    }
+
+    /// Hands a slot out again.
+    ///
+    /// # Errors
+    /// If the map operation fails.
+    pub fn free_thread(&mut self, slot: Slot) -> Result<(), AttachError> {
+        Ok(self.free_threads.push(u32::from(slot), 0)?)
+    }
+
+    /// Has the kernel side drop the events of functions that no glob matches.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn refuse_functions(&mut self, functions: &[(ProcessIndex, u64, u32)]) -> Result<(), AttachError> {
+        for &(process, code, id) in functions {
+            let key = CodeKey { code, process, pad: 0 };
+            // Only while the address is still this function's; if it was freed meanwhile there is nothing to refuse.
+            if self.codes.get(&key, 0).is_ok_and(|known| known.id == id) {
+                let _ = self.codes.insert(key, Code { id, unwanted: 1 }, BPF_EXIST);
+            }
+        }
+        let generation = self.totals.get(&total::LOADER_GENERATION, 0)?;
+        self.totals.set(total::LOADER_GENERATION, generation + 1, 0)?;
+        Ok(())
+    }
+}
+
+fn tids(pid: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn is_sleeping(pid: u32, tid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+    // The state follows the command name, which is in parentheses and may hold any character.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('R'))
+}
