@@ -103,17 +103,23 @@ impl Toolchain {
     /// This toolchain's cargo, not disturbed by the cargo, rustup or clippy that this process runs under, with
     /// `bpf-linker` on its path. Takes `-Z` flags.
     pub(crate) fn cargo(&self, workspace: &Path) -> Command {
-        let mut cargo = tool(self.root.join("bin/cargo"));
-        cargo.env("RUSTC", self.root.join("bin/rustc")).env("PATH", self.path(workspace));
-        if !self.nightly {
-            cargo.env("RUSTC_BOOTSTRAP", "1");
-        }
-        cargo
+        self.run("cargo", workspace)
     }
 
-    /// Is its clippy installed?
-    pub(crate) fn has_clippy(&self) -> bool {
-        self.root.join("bin/cargo-clippy").exists()
+    /// Its clippy, if that is installed. Not by way of cargo, which would take a rustup's that lies in its home.
+    pub(crate) fn clippy(&self, workspace: &Path) -> Option<Command> {
+        let mut clippy = self.run("cargo-clippy", workspace);
+        clippy.env("CARGO", self.root.join("bin/cargo")).arg("clippy");
+        self.root.join("bin/cargo-clippy").exists().then_some(clippy)
+    }
+
+    fn run(&self, program: &str, workspace: &Path) -> Command {
+        let mut command = tool(self.root.join("bin").join(program));
+        command.env("RUSTC", self.root.join("bin/rustc")).env("PATH", self.path(workspace));
+        if !self.nightly {
+            command.env("RUSTC_BOOTSTRAP", "1");
+        }
+        command
     }
 
     fn path(&self, workspace: &Path) -> std::ffi::OsString {

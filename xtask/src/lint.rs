@@ -20,17 +20,16 @@ pub(crate) fn userspace() -> Result<()> {
 /// The kernel programs, with the clippy of the toolchain that compiles them.
 pub(crate) fn kernel() -> Result<()> {
     let toolchain = toolchain::choose().map_err(|why| anyhow!(why))?;
-    if !toolchain.has_clippy() {
+    let root = workspace::root();
+    let Some(mut clippy) = toolchain.clippy(root) else {
         step(&format!("no lints of the kernel programs: the toolchain {} has no clippy", toolchain.name));
         return Ok(());
-    }
-    let root = workspace::root();
-    let mut clippy = toolchain.cargo(root);
+    };
     clippy
         .env("CARGO_ENCODED_RUSTFLAGS", toolchain::rustflags(&toolchain, root))
         .env("CARGO_TARGET_DIR", workspace::target("bpf-clippy"))
         .current_dir(root)
-        .args(["clippy", "--quiet", "--release", "-Zbuild-std=core", "--target", "bpfel-unknown-none"])
+        .args(["--quiet", "--release", "-Zbuild-std=core", "--target", "bpfel-unknown-none"])
         .args(["--package", "tracer-ebpf", "--", "-D", "warnings"]);
     run(&mut clippy)
 }

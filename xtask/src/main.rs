@@ -10,6 +10,7 @@ mod setup;
 mod tally;
 mod test;
 #[path = "../../tracer/build/toolchain.rs"]
+#[expect(dead_code, reason = "a part is for the build script only")]
 mod toolchain;
 mod workspace;
 

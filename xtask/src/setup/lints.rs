@@ -8,6 +8,7 @@ use super::apt;
 use crate::{
     command::{cargo, succeeds},
     toolchain::{self, DISTRIBUTION},
+    workspace,
 };
 
 pub(super) fn ensure() -> Result<()> {
@@ -17,7 +18,7 @@ pub(super) fn ensure() -> Result<()> {
         }
     }
     let kernel = toolchain::choose().map_err(|why| anyhow!(why))?;
-    if kernel.root == Path::new(DISTRIBUTION) && !kernel.has_clippy() {
+    if kernel.root == Path::new(DISTRIBUTION) && kernel.clippy(workspace::root()).is_none() {
         apt::install(&["rust-web-clippy"], "clippy for the kernel programs is missing")?;
     }
     Ok(())
