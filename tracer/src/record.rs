@@ -173,7 +173,7 @@ impl Session {
             note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
         }
         let child = held.map(Held::release).transpose().context("let the command run")?;
-        let (filter, line) = (options.filter.clone(), StatusLine::new());
+        let (filter, line) = (options.filter.clone(), StatusLine::new(options.duration));
         Ok((Self { receiver, engine, followed, filter, hit_cost_ns, line }, child))
     }
 

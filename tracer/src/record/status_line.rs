@@ -11,13 +11,15 @@ use crate::{engine::Progress, units};
 #[derive(Debug)]
 pub(super) struct StatusLine {
     terminal: bool,
+    /// When the recording will end.
+    duration: Option<Duration>,
     events: u64,
     since: Instant,
 }
 
 impl StatusLine {
-    pub(super) fn new() -> Self {
-        Self { terminal: stderr().is_terminal(), events: 0, since: Instant::now() }
+    pub(super) fn new(duration: Option<Duration>) -> Self {
+        Self { terminal: stderr().is_terminal(), duration, events: 0, since: Instant::now() }
     }
 
     /// Shows elapsed time, events per second, losses, and resident memory of the processes together.
@@ -30,8 +32,9 @@ impl StatusLine {
         let rate = ((events - self.events) as f64 / seconds) as u64;
         (self.events, self.since) = (events, Instant::now());
         let rss: i64 = pids.map(resident_bytes).sum();
+        let of = self.duration.map(|duration| format!(" of {}s", duration.as_secs_f64())).unwrap_or_default();
         let text = format!(
-            "{:.1}s  {rate} events/s  {} lost  RSS {}",
+            "{:.1}s{of}  {rate} events/s  {} lost  RSS {}",
             elapsed.as_secs_f64(),
             progress.lost(),
             units::size(rss.max(0) as u64)

@@ -48,6 +48,42 @@ pub(super) fn footer(report: &Report, colour: bool) -> String {
     out
 }
 
+/// The text with lines that are too long for a terminal broken between words, the rest set in.
+pub(super) fn folded(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len() + 64);
+    for line in text.lines() {
+        let mut rest = line;
+        let mut indent = "";
+        while visible(rest) + indent.len() > width {
+            let Some(at) = last_space(rest, width - indent.len()) else { break };
+            out.push_str(indent);
+            out.push_str(rest[..at].trim_end());
+            out.push('\n');
+            (rest, indent) = (&rest[at + 1..], "    ");
+        }
+        out.push_str(indent);
+        out.push_str(rest);
+        out.push('\n');
+    }
+    out
+}
+
+/// Characters that take a column: all but those of the colours.
+fn visible(text: &str) -> usize {
+    text.chars().count()
+        - [ALERT, PLAIN].iter().map(|code| text.matches(code).count() * code.len()).sum::<usize>()
+}
+
+/// Where the last word ends that fits, if that is not where the line begins.
+fn last_space(text: &str, width: usize) -> Option<usize> {
+    let begin = text.len() - text.trim_start().len();
+    text.match_indices(' ')
+        .map(|(at, _)| at)
+        .take_while(|&at| visible(&text[..at]) <= width)
+        .last()
+        .filter(|&at| at > begin)
+}
+
 fn total(report: &Report, process: &ProcessReport) -> String {
     let rows = || report.functions.iter().filter(|row| row.pid == process.pid && row.is_function());
     let sum = |value: fn(&FunctionReport) -> u64| rows().map(value).fold(0, u64::saturating_add);
@@ -120,4 +156,22 @@ fn account(account: &Account, colour: bool) -> String {
         let _ = writeln!(out, "  {}", shown(note));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        assert_eq!(folded("one two three\n\nfour\n", 9), "one two\n    three\n\nfour\n");
+        assert_eq!(folded("unbreakable\n", 4), "unbreakable\n");
+        assert_eq!(folded("  resident memory\n", 12), "  resident\n    memory\n");
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        let line = format!("one {ALERT}two{PLAIN} three\n");
+        assert_eq!(folded(&line, 13), line);
+    }
 }

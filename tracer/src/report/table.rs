@@ -87,8 +87,11 @@ pub fn render(report: &Report, options: &TableOptions) -> String {
         out.push_str(&table(report, &rows, options));
         out.push_str("\n\n");
     }
-    out.push_str(&lines::hidden(&hidden));
-    out.push_str(&lines::footer(report, options.colour));
+    let below = lines::hidden(&hidden) + &lines::footer(report, options.colour);
+    match options.width {
+        Some(width) => out.push_str(&lines::folded(&below, usize::from(width))),
+        None => out.push_str(&below),
+    }
     out
 }
 
