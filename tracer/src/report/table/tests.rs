@@ -99,7 +99,7 @@ fn says_how_many_functions_it_hides() {
 
 #[test]
 fn ends_with_totals_cost_and_account() {
-    let text = text(Some(80), 0);
+    let text = text(None, 0);
     let wanted = "\
 process 4711, CPython 3.11.2 (eval loop): 3 functions, 1 241 calls, 309 resumed, self time 5.00 s, on CPU 2.50 s, 51 faults
   resident memory 50 MiB -> 50.0 MiB (+8 KiB), peak 51 MiB
