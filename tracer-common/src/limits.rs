@@ -12,6 +12,8 @@ pub const INSTRUCTION_CACHE: u32 = 16_384;
 pub const CODE_OBJECTS: u32 = 65_536;
 /// Frames reported when a thread's stack is read from its frame chain; deeper ones are cut, and said so.
 pub const CHAIN_FRAMES: u32 = 4_096;
+/// States of the automaton that holds function globs against names in the kernel.
+pub const GLOB_STATES: u32 = 1_024;
 /// Bytes kept of a function's qualified name, from its beginning.
 pub const NAME_BYTES: usize = 256;
 /// Bytes kept of a file name, from its end.

@@ -120,6 +120,23 @@ pub mod cached {
     pub const GENERATION_SHIFT: u32 = 32;
 }
 
+/// One state of the automaton for function globs. State 0 never matches, state 1 always does.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct GlobState {
+    /// Next state by byte.
+    pub next: [u16; 256],
+    /// 1: what ends here may match.
+    pub accepts: u16,
+    /// Unused.
+    pub pad: [u16; 3],
+}
+
+/// The state that nothing leads out of, and nothing that ends there matches.
+pub const GLOB_NEVER: u16 = 0;
+/// The state that everything that ends there may match from.
+pub const GLOB_ALWAYS: u16 = 1;
+
 /// Indices of the array of single numbers.
 pub mod total {
     /// Function ids handed out so far.
@@ -134,8 +151,12 @@ pub mod total {
     pub const STRAY_HITS: u32 = 4;
     /// Records about processes and threads that found no room in the ring buffer.
     pub const LOST_TASKS: u32 = 5;
+    /// First state for the names of functions; 0 for this and the next: the loader decides on functions alone.
+    pub const GLOB_NAMES: u32 = 6;
+    /// First state for the names of files.
+    pub const GLOB_FILES: u32 = 7;
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 8;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.
@@ -182,6 +203,7 @@ mod pod {
         super::CodeKey,
         super::Code,
         super::CachedInstruction,
+        super::GlobState,
         super::KernelOffsets
     );
 }

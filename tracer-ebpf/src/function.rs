@@ -16,6 +16,7 @@ use tracer_common::{
 };
 
 use crate::{
+    globs,
     kernel::read_user,
     maps::{
         CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, filtering, generation,
@@ -158,22 +159,33 @@ fn introduce(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
         return NOT_CODE;
     }
     let id = (add_total(total::FUNCTIONS, 1) + 1) & (cached::FUNCTION_LIMIT - 1);
-    if !send_function(process, layout, code, id as u32, time_ns) {
-        count_loss(process);
-        return NO_ROOM;
-    }
+    let unwanted = match send_function(process, layout, code, id as u32, time_ns) {
+        Sent::NoRoom => {
+            count_loss(process);
+            return NO_ROOM;
+        }
+        Sent::Yes => 0,
+        Sent::Unwanted => 1,
+    };
     let key = CodeKey { code, process, pad: 0 };
-    let _ = CODES.insert(key, Code { id: id as u32, unwanted: 0 }, 0);
-    id
+    let _ = CODES.insert(key, Code { id: id as u32, unwanted }, 0);
+    if unwanted != 0 { id | cached::UNWANTED } else { id }
+}
+
+enum Sent {
+    Yes,
+    /// No glob can match it: the loader need not know.
+    Unwanted,
+    NoRoom,
 }
 
 #[inline(always)]
-fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64) -> bool {
-    let Some(mut entry) = RING.reserve::<FunctionRecord>(0) else { return false };
+fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64) -> Sent {
+    let Some(mut entry) = RING.reserve::<FunctionRecord>(0) else { return Sent::NoRoom };
     let record = entry.as_mut_ptr();
     let field = |offset: u16| code + u64::from(offset);
     // SAFETY: the reserved entry is as large as the record; all fields that the loader reads are written.
-    unsafe {
+    let sure = unsafe {
         (*record).code = code;
         (*record).process = process;
         (*record).first_line = read_user::<u32>(field(layout.code_first_line)).unwrap_or(0);
@@ -195,11 +207,16 @@ fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64
             flags |= flag::FILE_CUT;
         }
         (*record).header = Header { time_ns, value: id, thread: 0, kind: kind::FUNCTION, flags };
+        flags == 0 && name.width == 1 && file.width == 1
+    };
+    if filtering() && sure && !globs::may_match(record) {
+        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+        return Sent::Unwanted;
     }
-    // The loader decides on the function at once, so that few events of an unwanted one are sent before it has.
+    // Of those that may match the loader decides at once, so that few events of an unwanted one are sent before.
     let wakeup = if filtering() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
     entry.submit(u64::from(wakeup));
-    true
+    Sent::Yes
 }
 
 /// Forgets a code object that is being freed; cached answers become invalid if it was known.

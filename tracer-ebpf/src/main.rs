@@ -6,6 +6,7 @@
 
 mod chain;
 mod function;
+mod globs;
 mod kernel;
 mod maps;
 mod mm;

@@ -9,10 +9,10 @@ use aya_ebpf::{
 use tracer_common::{
     layout::Layout,
     limits::{
-        CODE_OBJECTS, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES,
+        CODE_OBJECTS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES,
         THREADS as MAX_THREADS,
     },
-    state::{CachedInstruction, Code, CodeKey, KernelOffsets, Process, RssLocal, Thread, total},
+    state::{CachedInstruction, Code, CodeKey, GlobState, KernelOffsets, Process, RssLocal, Thread, total},
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
@@ -68,6 +68,10 @@ pub(crate) static CODES: LruHashMap<CodeKey, Code> = LruHashMap::with_max_entrie
 /// Cache from RESUME instructions to functions.
 #[map]
 pub(crate) static INSTRUCTIONS: Array<CachedInstruction> = Array::with_max_entries(INSTRUCTION_CACHE, 0);
+
+/// The automaton for function globs.
+#[map]
+pub(crate) static GLOBS: Array<GlobState> = Array::with_max_entries(GLOB_STATES, 0);
 
 /// Single numbers, see [`total`].
 #[map]

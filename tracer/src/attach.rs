@@ -27,7 +27,7 @@ use aya_log::EbpfLogger;
 use tracer_common::{
     layout::Layout,
     limits::{PROCESSES, RING_BYTES, THREADS},
-    state::{Code, CodeKey, KernelOffsets, Process},
+    state::{Code, CodeKey, GlobState, KernelOffsets, Process},
 };
 use zerocopy::IntoBytes as _;
 
@@ -81,6 +81,7 @@ pub struct Kernel {
     free_processes: Queue<MapData, u32>,
     layouts: Array<MapData, Layout>,
     codes: HashMap<MapData, CodeKey, Code>,
+    globs: Array<MapData, GlobState>,
     totals: Array<MapData, u64>,
     offsets: KernelOffsets,
     images: u32,
@@ -127,6 +128,7 @@ impl Kernel {
             free_processes: Queue::try_from(take(&mut ebpf, "FREE_PROCESSES"))?,
             layouts: Array::try_from(take(&mut ebpf, "LAYOUTS"))?,
             codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
+            globs: Array::try_from(take(&mut ebpf, "GLOBS"))?,
             totals: Array::try_from(take(&mut ebpf, "TOTALS"))?,
             logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,

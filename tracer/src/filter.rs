@@ -1,7 +1,10 @@
 //! Which functions are wanted: globs on qualified names and on file names.
 
+mod automaton;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+pub use self::automaton::Automaton;
 use crate::event::Function;
 
 /// Globs that choose functions. A function is wanted if any glob matches it, of either kind; without globs all are.
@@ -12,8 +15,14 @@ use crate::event::Function;
 /// A file glob is held against the whole file name. `*` stands for anything, `/` and `.` included.
 #[derive(Clone, Debug, Default)]
 pub struct FunctionFilter {
-    names: GlobSet,
-    files: GlobSet,
+    names: Globs,
+    files: Globs,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Globs {
+    single: Vec<Glob>,
+    set: GlobSet,
 }
 
 /// A glob that can't be read.
@@ -29,29 +38,37 @@ pub struct BadGlob {
 impl FunctionFilter {
     /// A filter of these globs.
     pub fn new(names: &[String], files: &[String]) -> Result<Self, BadGlob> {
-        Ok(Self { names: set(names)?, files: set(files)? })
+        Ok(Self { names: Globs::new(names)?, files: Globs::new(files)? })
     }
 
     /// Are all functions wanted?
     pub fn is_all(&self) -> bool {
-        self.names.is_empty() && self.files.is_empty()
+        self.names.single.is_empty() && self.files.single.is_empty()
+    }
+
+    /// The same for the kernel side; `None` if there are no globs, or too many.
+    pub fn automaton(&self) -> Option<Automaton> {
+        if self.is_all() {
+            return None;
+        }
+        Automaton::new(&self.names.single, &self.files.single)
     }
 
     /// Is this function wanted?
     pub fn matches(&self, function: &Function) -> bool {
-        self.is_all() || self.files.is_match(&function.file) || self.matches_name(function)
+        self.is_all() || self.files.set.is_match(&function.file) || self.matches_name(function)
     }
 
     fn matches_name(&self, function: &Function) -> bool {
-        if self.names.is_empty() {
+        if self.names.single.is_empty() {
             return false;
         }
         let mut dotted = function.name.clone();
         let mut parts = module_parts(&function.file);
-        self.names.is_match(&dotted)
+        self.names.set.is_match(&dotted)
             || parts.any(|part| {
                 dotted = format!("{part}.{dotted}");
-                self.names.is_match(&dotted)
+                self.names.set.is_match(&dotted)
             })
     }
 }
@@ -66,16 +83,23 @@ fn module_parts(file: &str) -> impl Iterator<Item = &str> {
     module.strip_suffix("/__init__").unwrap_or(module).rsplit('/').filter(|part| !part.is_empty())
 }
 
-fn set(globs: &[String]) -> Result<GlobSet, BadGlob> {
-    let bad = |glob: &str, error: &globset::Error| BadGlob {
-        glob: glob.to_owned(),
-        reason: error.kind().to_string(),
-    };
-    let mut builder = GlobSetBuilder::new();
-    for glob in globs {
-        builder.add(Glob::new(glob).map_err(|error| bad(glob, &error))?);
+impl Globs {
+    fn new(globs: &[String]) -> Result<Self, BadGlob> {
+        let bad = |glob: &str, error: &globset::Error| BadGlob {
+            glob: glob.to_owned(),
+            reason: error.kind().to_string(),
+        };
+        let mut single = Vec::new();
+        let mut builder = GlobSetBuilder::new();
+        for glob in globs {
+            single.push(Glob::new(glob).map_err(|error| bad(glob, &error))?);
+        }
+        for glob in &single {
+            builder.add(glob.clone());
+        }
+        let set = builder.build().map_err(|error| bad(&globs.join(" "), &error))?;
+        Ok(Self { single, set })
     }
-    builder.build().map_err(|error| bad(&globs.join(" "), &error))
 }
 
 #[cfg(test)]

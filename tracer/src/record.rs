@@ -149,6 +149,9 @@ impl Session {
             filtering: !options.filter.is_all(),
             log_level: log::max_level(),
         })?;
+        if let Some(automaton) = options.filter.automaton() {
+            kernel.set_globs(&automaton)?;
+        }
         let mut receiver = Receiver::new(ring).context("watch the ring buffer")?;
         let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;
         // The calibration's own records.

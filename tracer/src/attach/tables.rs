@@ -4,7 +4,10 @@ use aya::maps::{MapError, PerCpuValues};
 use tracer_common::state::{Code, CodeKey, Process, Thread, thread_state, total};
 
 use super::{AttachError, Kernel, monotonic_ns};
-use crate::event::{ProcessIndex, Slot};
+use crate::{
+    event::{ProcessIndex, Slot},
+    filter::Automaton,
+};
 
 const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
@@ -132,6 +135,19 @@ impl Kernel {
     /// If the map operation fails.
     pub fn free_thread(&mut self, slot: Slot) -> Result<(), AttachError> {
         Ok(self.free_threads.push(u32::from(slot), 0)?)
+    }
+
+    /// Has the kernel side decide by itself on functions that no glob can match.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn set_globs(&mut self, automaton: &Automaton) -> Result<(), AttachError> {
+        for (number, state) in automaton.states.iter().enumerate() {
+            self.globs.set(number as u32, state, 0)?;
+        }
+        self.totals.set(total::GLOB_NAMES, u64::from(automaton.names), 0)?;
+        self.totals.set(total::GLOB_FILES, u64::from(automaton.files), 0)?;
+        Ok(())
     }
 
     /// Has the kernel side drop the events of functions that no glob matches.
