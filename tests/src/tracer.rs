@@ -57,10 +57,13 @@ impl Tracer {
 
     /// Starts a recording, and returns at once.
     pub fn record<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
+        Self::spawn(Command::new(binary()).arg("record").args(arguments))
+    }
+
+    /// Starts a recording by a command that becomes pytracer, and returns at once.
+    pub fn spawn(command: &mut Command) -> Self {
         kernel::need_privilege();
-        let mut child = Command::new(binary())
-            .arg("record")
-            .args(arguments)
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

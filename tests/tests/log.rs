@@ -2,13 +2,14 @@
 
 use std::{
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use tests::{Python, Target, Tracer, log, on_both_pythons, report::Report, scratch, tracer, wait};
 
-on_both_pythons!(read_by_others, reported_again, events_on_request, survives_a_kill);
+on_both_pythons!(read_by_others, reported_again, events_on_request, survives_a_kill, a_full_disk);
 
 /// Records a program into a folder; returns the report that was printed live.
 fn record(python: Python, program: &str, folder: &Path, arguments: &[&str]) -> Report {
@@ -114,6 +115,25 @@ fn survives_a_kill(python: Python) {
     let query = "select count(*) from 'LOG/calls/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
                  where function = 'tick'";
     assert!(number(&log::duckdb(&folder, query)).unsigned_abs() >= kept, "other tools read it too");
+}
+
+/// It ends the log, not the recording; the status says that something is missing.
+fn a_full_disk(python: Python) {
+    const SCRIPT: &str =
+        r#"mount -t tmpfs -o size=256k tmpfs "$1" && exec "$2" record --json -p "$3" -o "$1/log""#;
+    let folder = scratch();
+    let mut target = Target::start(python, "busy.py", &["--size", "300000"]);
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT, "sh"]);
+    shell.arg(folder.path()).arg(tracer::binary()).arg(target.pid().to_string());
+    let mut tracer = Tracer::spawn(&mut shell);
+    tracer.attached();
+    target.work();
+    let outcome = tracer.interrupt();
+    target.end();
+    assert_eq!(outcome.status.code(), Some(1), "{}", outcome.stderr);
+    assert_eq!(outcome.any_report().calls("callee"), 300_000, "the recording goes on");
+    assert!(outcome.stdout.contains("the event log stopped"), "the account says so: {}", outcome.stderr);
 }
 
 fn ticks(target: &mut Target) -> u64 {

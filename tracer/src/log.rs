@@ -23,7 +23,7 @@ mod writer;
 use std::path::PathBuf;
 
 pub use reader::{Reading, read};
-pub use writer::{LogKind, LogOptions, LogWriter};
+pub use writer::{Failure, LogKind, LogOptions, LogWriter};
 
 /// Version of the log's form. Readers refuse newer ones.
 pub const SCHEMA: u32 = 1;

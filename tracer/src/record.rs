@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, Message},
     filter::FunctionFilter,
     launch::{Held, Step, exit_code},
-    log::{LogKind, LogOptions, LogWriter},
+    log::{Failure, LogKind, LogOptions, LogWriter},
     pipeline::{Ending, PipelineOptions, ThreadTotals},
     receive::{INTERVAL, Receiver},
     report::Report,
@@ -63,6 +63,8 @@ pub struct Outcome {
     pub report: Report,
     /// Exit code of the traced command, if there was one.
     pub exit_code: Option<u8>,
+    /// The event log stopped before the recording did; the report says why.
+    pub log_stopped: bool,
 }
 
 /// How often processes are looked at: whether they still run.
@@ -130,6 +132,7 @@ struct Session {
     followed: Followed,
     filter: FunctionFilter,
     hit_cost_ns: u64,
+    log_failure: Option<Failure>,
     line: StatusLine,
 }
 
@@ -164,6 +167,7 @@ impl Session {
                 held.iter().map(|held| followed.hook(held.pid())).collect::<Result<_>>()?
             }
         };
+        let log_failure = log.as_ref().map(LogWriter::failure_watch);
         let window_start_ns = monotonic_ns();
         let engine = Engine::start(
             PipelineOptions { window_start_ns, start_unix_ns: unix_ns(), filter: options.filter.clone() },
@@ -177,7 +181,7 @@ impl Session {
         }
         let child = held.map(Held::release).transpose().context("let the command run")?;
         let (filter, line) = (options.filter.clone(), StatusLine::new(options.duration));
-        Ok((Self { receiver, engine, followed, filter, hit_cost_ns, line }, child))
+        Ok((Self { receiver, engine, followed, filter, hit_cost_ns, log_failure, line }, child))
     }
 
     async fn run(
@@ -215,12 +219,14 @@ impl Session {
             }
         }
         self.line.clear();
+        let log_failure = self.log_failure.take();
         let report = self.finish()?;
+        let log_stopped = log_failure.is_some_and(|failure| failure.get().is_some());
         if child.is_some() {
             eprintln!("recording done; the command still runs");
             tokio::select! { code = ended(&mut child) => exit_code = code, () = stop.asked() => {} }
         }
-        Ok(Outcome { report, exit_code })
+        Ok(Outcome { report, exit_code, log_stopped })
     }
 
     /// Hands the engine what is in the ring buffer, and does what it asks for.

@@ -77,7 +77,7 @@ impl Arguments {
             ring_bytes: self.ring_size,
             arguments: std::env::args().collect(),
         };
-        let Outcome { report, exit_code } = record::record(&options)?;
+        let Outcome { report, exit_code, log_stopped } = record::record(&options)?;
         std::io::stdout().write_all(self.table.show(&report)?.as_bytes())?;
         let lost = report.account.lost;
         if lost > 0 {
@@ -88,6 +88,7 @@ impl Arguments {
         Ok(match exit_code {
             Some(code) if code != 0 => code.into(),
             _ if self.fail_on_loss && lost > 0 => LOST.into(),
+            _ if log_stopped => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         })
     }

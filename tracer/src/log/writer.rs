@@ -62,8 +62,11 @@ pub struct LogWriter {
     recording: Recording,
     to_writer: Option<SyncSender<Message>>,
     writer: Option<JoinHandle<()>>,
-    failure: Arc<OnceLock<String>>,
+    failure: Failure,
 }
+
+/// Why nothing more of a log is written, once that is so. Copies of it are one.
+pub type Failure = Arc<OnceLock<String>>;
 
 /// Rows of the segments that are open.
 #[derive(Debug, Default)]
@@ -87,7 +90,7 @@ impl LogWriter {
             source,
         })?;
         let (to_writer, from_pipeline) = sync_channel(QUEUE);
-        let failure = Arc::new(OnceLock::new());
+        let failure = Failure::default();
         let files = Files::new(dir.to_owned(), Arc::clone(&failure));
         let writer = std::thread::Builder::new()
             .name("pytracer-log".into())
@@ -113,6 +116,11 @@ impl LogWriter {
     /// Why nothing more is written, if so. The recording goes on without the log.
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
+    }
+
+    /// The same, to be looked at once the writer has been given away.
+    pub fn failure_watch(&self) -> Failure {
+        Arc::clone(&self.failure)
     }
 
     fn row_added(&mut self, rows: usize) {
@@ -199,7 +207,8 @@ impl CallSink for LogWriter {
         self.close_segments();
         self.to_writer = None;
         if self.writer.take().is_some_and(|writer| writer.join().is_err()) {
-            return Some("the event log stopped: its thread failed".into());
+            // Whatever failed before that is the better reason.
+            let _ = self.failure.set("its thread failed".into());
         }
         self.failure().map(|failure| format!("the event log stopped: {failure}"))
     }
