@@ -112,6 +112,9 @@ fn survives_a_kill(python: Python) {
     assert!(output.status.code() == Some(1) && note.contains("cut off"), "{note}");
     let report: Report = serde_json::from_slice(&output.stdout).expect("a report is JSON");
     assert!(report.calls("tick") >= kept, "{} of {kept} are left", report.calls("tick"));
+    let table = tracer::run(["report", &folder.display().to_string()]);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("cost: not known"), "{table}");
     let query = "select count(*) from 'LOG/calls/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
                  where function = 'tick'";
     assert!(number(&log::duckdb(&folder, query)).unsigned_abs() >= kept, "other tools read it too");

@@ -139,6 +139,9 @@ pub struct Account {
     pub probe_hits: u64,
     /// What all hits together cost, in nanoseconds.
     pub probe_cost_ns: u64,
+    /// The two are 0 because the recording has not ended, or was cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cost_unknown: bool,
     /// Starts reported twice.
     #[serde(default)]
     pub duplicates: u64,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{LogError, LogKind, SCHEMA};
-use crate::report::Status;
+use crate::report::{Account, Status};
 
 /// Name of the file.
 pub const FILE: &str = "recording.json";
@@ -65,7 +65,10 @@ impl Recording {
             start_monotonic_ns: 0,
             clock_offset_ns: 0,
             segments: Segments::default(),
-            status: Status::default(),
+            status: Status {
+                account: Account { cost_unknown: true, ..Account::default() },
+                ..Status::default()
+            },
             error: None,
         }
     }

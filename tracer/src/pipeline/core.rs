@@ -258,6 +258,7 @@ impl Core {
                 open_at_detach: counts.open_at_detach,
                 probe_hits: self.probe_hits,
                 probe_cost_ns: self.probe_cost_ns,
+                cost_unknown: self.ended_ns.is_none(),
                 duplicates: counts.duplicates,
                 unmatched_ends: counts.unmatched_ends,
                 unknown_thread: counts.unknown_thread,
