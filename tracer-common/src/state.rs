@@ -147,7 +147,7 @@ pub mod total {
     pub const LOADER_GENERATION: u32 = 2;
     /// Per-CPU address that stands for "this CPU's copy", found on first use.
     pub const PER_CPU_BASE: u32 = 3;
-    /// Probe hits in processes that are not traced, or in threads without a slot.
+    /// Probe hits in processes that are not traced, or in threads without a slot: they cost these as much.
     pub const STRAY_HITS: u32 = 4;
     /// Records about processes and threads that found no room in the ring buffer.
     pub const LOST_TASKS: u32 = 5;

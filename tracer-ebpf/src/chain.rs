@@ -14,7 +14,7 @@ use crate::{
     function,
     kernel::read_user,
     maps::{LAYOUTS, PROCESSES, THREADS},
-    ring::{send, send_counters, send_loss, send_task},
+    ring::{announce, send, send_counters, send_loss},
 };
 
 struct Walk {
@@ -38,14 +38,11 @@ pub(crate) fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32
     let Some(process) = PROCESSES.get_ptr(thread.process) else { return 0 };
     // SAFETY: a live map value.
     let (pid, image) = unsafe { ((*process).pid, (*process).image) };
-    if thread.state & thread_state::ANNOUNCED == 0 {
-        if !send_task(time_ns, kind::THREAD, slot, thread.process, pid, thread.tid) {
-            return 0;
-        }
-        thread.state |= thread_state::ANNOUNCED;
-    }
     // The counters first: the time up to now is charged when the stack is known.
-    if !send_loss(slot, thread, time_ns) || !send_counters(slot, thread, time_ns) {
+    if !announce(time_ns, slot, thread, pid)
+        || !send_loss(slot, thread, time_ns)
+        || !send_counters(slot, thread, time_ns)
+    {
         return 0;
     }
     let mut walk = Walk { time_ns, frame, slot, process: thread.process, image, skip, full: 0, complete: 0 };

@@ -24,13 +24,27 @@ pub(crate) fn send<T: Copy + 'static>(record: T) -> bool {
     }
 }
 
-/// Sends a record about a process or thread.
+/// Sends a record about a process or thread that is not tried again: without room it is counted as lost.
 #[inline(always)]
 pub(crate) fn send_task(time_ns: u64, kind: u8, thread: u32, process: u32, pid: u32, other: u32) -> bool {
     let header = Header { time_ns, value: process, thread: thread as u16, kind, flags: 0 };
     let sent = send(TaskRecord { header, pid, other });
     if !sent {
         add_total(total::LOST_TASKS, 1);
+    }
+    sent
+}
+
+/// Tells the loader of a thread, unless it knows it. False: no room; it is tried again at the thread's next event.
+#[inline(always)]
+pub(crate) fn announce(time_ns: u64, slot: u32, thread: &mut Thread, pid: u32) -> bool {
+    if thread.state & thread_state::ANNOUNCED != 0 {
+        return true;
+    }
+    let header = Header { time_ns, value: thread.process, thread: slot as u16, kind: kind::THREAD, flags: 0 };
+    let sent = send(TaskRecord { header, pid, other: thread.tid });
+    if sent {
+        thread.state |= thread_state::ANNOUNCED;
     }
     sent
 }

@@ -42,7 +42,7 @@ pub(crate) fn note(slot: u32) {
     }
 }
 
-/// Slot and state of the running thread; made on first sight. `None`: not traced.
+/// Slot and state of the running thread, which has hit a probe; made on first sight. `None`: not traced.
 #[inline(always)]
 pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
     let slot = if let Some(slot) = noted() {
@@ -50,6 +50,7 @@ pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
     } else {
         let slot = enter(image);
         if slot == 0 {
+            add_total(total::STRAY_HITS, 1);
             return None;
         }
         slot
@@ -80,11 +81,7 @@ pub(crate) fn enter(image: u32) -> u32 {
         None if all() && is_ready(image) => take_up(pid, image),
         None => 0,
     };
-    let slot = if process == 0 { 0 } else { make(process, tid) };
-    if slot == 0 {
-        add_total(total::STRAY_HITS, 1);
-    }
-    slot
+    if process == 0 { 0 } else { make(process, tid) }
 }
 
 /// Are all sites of an image in place?

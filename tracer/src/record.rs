@@ -261,7 +261,7 @@ impl Session {
             }
             self.engine.tell(Message::Records(chunk));
         }
-        let probe_hits = self.followed.hits();
+        let (probe_hits, lost_tasks) = (self.followed.hits(), self.followed.lost_tasks());
         let (processes, notes) = self.followed.totals()?;
         // While the report is made, so that the targets are free again as soon as possible.
         let _detaching = self.followed.detach();
@@ -269,6 +269,7 @@ impl Session {
             end_ns,
             threads,
             processes,
+            lost_tasks,
             probe_hits,
             probe_cost_ns: probe_hits * self.hit_cost_ns,
             notes,

@@ -3,14 +3,14 @@
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::BtfTracePointContext};
 use tracer_common::{
     record::{Header, RssRecord, flag, kind},
-    state::{RssLocal, Thread, thread_state},
+    state::{RssLocal, Thread},
 };
 
 use crate::{
     kernel::current_task,
     maps::{MMS, PROCESSES, RSS_LOCALS, THREADS},
     mm::{self, MEMBERS},
-    ring::{count_loss, send, send_task},
+    ring::{announce, count_loss, send},
     thread::{self, noted, now},
 };
 
@@ -104,13 +104,7 @@ fn own_slot(entry: *mut tracer_common::state::Process, pid: u32, process: u32, t
     if slot == 0 || thread.process != process {
         return 0;
     }
-    if thread.state & thread_state::ANNOUNCED == 0 {
-        if !send_task(time_ns, kind::THREAD, slot, process, pid, thread.tid) {
-            return 0;
-        }
-        thread.state |= thread_state::ANNOUNCED;
-    }
-    slot
+    if announce(time_ns, slot, thread, pid) { slot } else { 0 }
 }
 
 /// A page fault of the running thread.

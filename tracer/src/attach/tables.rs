@@ -123,6 +123,14 @@ impl Kernel {
         Ok(())
     }
 
+    /// One of the single numbers, see [`total`].
+    ///
+    /// # Errors
+    /// If the map can't be read.
+    pub fn total(&self, index: u32) -> Result<u64, AttachError> {
+        Ok(self.totals.get(&index, 0)?)
+    }
+
     /// Slots of all threads that are traced now.
     pub fn live_threads(&self) -> Vec<(Slot, Thread)> {
         let slots = self.tasks.iter().filter_map(Result::ok).map(|(_, slot)| slot as Slot);

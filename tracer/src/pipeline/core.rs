@@ -18,6 +18,7 @@ pub(super) struct Core {
     threads: Vec<Option<Box<Thread>>>,
     summary: Summary,
     pub(super) counts: Counts,
+    lost_tasks: u64,
     probe_hits: u64,
     probe_cost_ns: u64,
     pub(super) notes: Vec<String>,
@@ -35,6 +36,7 @@ impl Core {
             threads: Vec::new(),
             summary: Summary::default(),
             counts: Counts::default(),
+            lost_tasks: 0,
             probe_hits: 0,
             probe_cost_ns: 0,
             notes: Vec::new(),
@@ -236,6 +238,13 @@ impl Core {
             self.counts.mismatches += totals.mismatches;
             self.counts.no_slot += totals.no_slot;
         }
+        self.lost_tasks = ending.lost_tasks;
+        if ending.lost_tasks > 0 {
+            self.notes.push(format!(
+                "{} records about processes and threads were lost: some may be missing, or seem to run on",
+                ending.lost_tasks
+            ));
+        }
         self.probe_hits = ending.probe_hits;
         self.probe_cost_ns = ending.probe_cost_ns;
         self.notes.extend(ending.notes.iter().cloned());
@@ -252,7 +261,7 @@ impl Core {
             processes: self.processes.reports(),
             account: Account {
                 events: counts.events,
-                lost: self.processes.lost(),
+                lost: self.processes.lost() + self.lost_tasks,
                 repaired: counts.repaired,
                 open_at_attach: counts.open_at_attach,
                 open_at_detach: counts.open_at_detach,

@@ -23,6 +23,8 @@ pub struct Ending {
     pub threads: Vec<ThreadTotals>,
     /// Counters of the processes.
     pub processes: Vec<ProcessTotals>,
+    /// Records about processes and threads that found no room.
+    pub lost_tasks: u64,
     /// How often a probe was hit.
     pub probe_hits: u64,
     /// What all hits together cost the traced processes, in nanoseconds.

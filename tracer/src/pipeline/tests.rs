@@ -441,6 +441,7 @@ fn calls_open_at_the_end_are_cut_off_and_counted() {
         end_ns: 3000,
         threads: vec![ThreadTotals { thread: SLOT, off_cpu_ns: 850, faults: 5 }],
         processes: vec![ProcessTotals { process: 1, lost: 4, duplicates: 3, mismatches: 2, no_slot: 1 }],
+        lost_tasks: 0,
         probe_hits: 10,
         probe_cost_ns: 4000,
         notes: vec!["note".into()],
@@ -473,6 +474,16 @@ fn losses_told_by_threads_and_by_the_kernel_side_are_the_same_losses() {
     let totals = ProcessTotals { process: 1, lost: 9, ..ProcessTotals::default() };
     run.pipeline.finish(&Ending { end_ns: 3000, processes: vec![totals], ..Ending::default() });
     assert_eq!(run.pipeline.report().account.lost, 9);
+}
+
+#[test]
+fn lost_records_about_threads_are_losses_too() {
+    let mut run = Run::new();
+    run.lose(2000, 5);
+    run.pipeline.finish(&Ending { end_ns: 3000, lost_tasks: 3, ..Ending::default() });
+    let account = run.pipeline.report().account;
+    assert_eq!(account.lost, 8);
+    assert!(account.notes.iter().any(|note| note.starts_with("3 records about processes and threads")));
 }
 
 #[test]

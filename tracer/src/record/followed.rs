@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use log::debug;
+use tracer_common::state::total;
 
 use super::{note, thread_totals};
 use crate::{
@@ -61,6 +62,8 @@ pub(super) struct Followed {
     young: HashMap<u32, u32>,
     ended: Vec<ProcessTotals>,
     hits_of_ended: u64,
+    /// What the calibration had counted: not part of the recording.
+    before: Totals,
     detaching: Vec<JoinHandle<()>>,
     notes: Vec<String>,
 }
@@ -68,6 +71,7 @@ pub(super) struct Followed {
 impl Followed {
     pub(super) fn new(kernel: Kernel) -> Self {
         Self {
+            before: Totals::of(&kernel),
             kernel,
             plans: PlanCache::default(),
             processes: BTreeMap::new(),
@@ -348,11 +352,17 @@ impl Followed {
         live.iter().map(|(slot, thread)| thread_totals(*slot, thread, end_ns)).collect()
     }
 
-    /// Probe hits so far.
+    /// Records about processes and threads that were lost.
+    pub(super) fn lost_tasks(&self) -> u64 {
+        Totals::of(&self.kernel).lost_tasks.saturating_sub(self.before.lost_tasks)
+    }
+
+    /// Probe hits so far, also those of threads that are not followed.
     pub(super) fn hits(&self) -> u64 {
+        let stray = Totals::of(&self.kernel).stray_hits.saturating_sub(self.before.stray_hits);
         let threads: u64 = self.kernel.live_threads().iter().map(|(_, thread)| thread.hits).sum();
         let processes = self.processes.keys().filter_map(|&index| self.kernel.process(index).ok());
-        threads + processes.map(|process| process.hits).sum::<u64>() + self.hits_of_ended
+        threads + processes.map(|process| process.hits).sum::<u64>() + self.hits_of_ended + stray
     }
 
     /// Counters of all processes, and what the report's reader should know.
@@ -378,6 +388,25 @@ impl Followed {
         let mut threads = std::mem::take(&mut self.detaching);
         threads.extend(own.chain(shared).map(|hooks| std::thread::spawn(move || hooks.detach())));
         Detaching(threads)
+    }
+}
+
+/// Single numbers that the kernel side counts up.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    stray_hits: u64,
+    lost_tasks: u64,
+}
+
+impl Totals {
+    fn of(kernel: &Kernel) -> Self {
+        let get = |index| {
+            kernel.total(index).unwrap_or_else(|error| {
+                debug!("{error}");
+                0
+            })
+        };
+        Self { stray_hits: get(total::STRAY_HITS), lost_tasks: get(total::LOST_TASKS) }
     }
 }
 

@@ -122,8 +122,7 @@ fn resident(bytes: i64) -> String {
 
 fn cost(account: &Account, window_ns: u64) -> String {
     if account.cost_unknown {
-        return "times include the probes' own cost: not known, the recording was cut off\n"
-            .to_owned();
+        return "times include the probes' own cost: not known, the recording was cut off\n".to_owned();
     }
     let hits = account.probe_hits;
     let Some(per_hit) = account.probe_cost_ns.checked_div(hits) else {
