@@ -2,7 +2,7 @@
 
 use tests::{Outcome, Python, Target, Tracer, on_both_pythons, report::Report};
 
-on_both_pythons!(loss_is_told, loss_can_fail, none_at_full_speed);
+on_both_pythons!(loss_is_told, loss_can_fail, none_at_full_speed, memory_has_a_beginning);
 
 const CALLS: u64 = 1_000_000;
 
@@ -36,6 +36,30 @@ fn none_at_full_speed(python: Python) {
     assert_eq!(report.calls("callee"), CALLS);
     assert!(report.account.probe_hits >= 2 * CALLS, "{:?}", report.account);
     sane(&report);
+}
+
+/// A process keeps the ring buffer full while others are first seen.
+fn memory_has_a_beginning(python: Python) {
+    let mut busy = Target::start(python, "busy.py", &["--size", &CALLS.to_string()]);
+    let mut others: Vec<_> = (0..8).map(|_| Target::start(python, "calls.py", &["--rounds", "2"])).collect();
+    let targets: Vec<_> = std::iter::once(&busy).chain(&others).collect();
+    let tracer = Tracer::attach(&targets, &["--ring-size", "4096"]);
+    busy.go();
+    others.iter_mut().for_each(|other| {
+        other.work();
+    });
+    busy.done();
+    others.iter_mut().for_each(|other| {
+        other.work();
+    });
+    let report = tracer.interrupt().any_report();
+    assert!(report.account.lost > 0, "{:?}", report.account);
+    for other in &others {
+        let process = report.process(other.pid());
+        assert!(process.rss_start_bytes > 1 << 20, "{process:?}");
+    }
+    others.into_iter().for_each(Target::end);
+    busy.end();
 }
 
 /// The program has one thread: no function can have taken longer than the recording.

@@ -15,6 +15,7 @@ use crate::{
     kernel::read_user,
     maps::{LAYOUTS, PROCESSES, THREADS},
     ring::{announce, send, send_counters, send_loss},
+    thread::learn_memory,
 };
 
 struct Walk {
@@ -53,6 +54,8 @@ pub(crate) fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32
         return 0;
     }
     thread.state |= thread_state::SYNCED;
+    // There is room again: perhaps the base of its memory found none.
+    learn_memory(thread.process);
     1
 }
 

@@ -15,7 +15,7 @@ use tracer_common::{
 use crate::{
     kernel::{address_of, read_kernel},
     maps::{CURRENT, MMS, PROCESSES, RSS_LOCALS, TOTALS, kernel_offset},
-    ring::{count_loss, send},
+    ring::send,
     thread::now,
 };
 
@@ -85,7 +85,8 @@ pub(crate) fn is_unknown(process: u32) -> bool {
         && PROCESSES.get_ptr(process).is_some_and(|entry| unsafe { (*entry).mm == 0 })
 }
 
-/// Begins to follow the resident memory of a task's address space for its process.
+/// Begins to follow the resident memory of a task's address space for its process. Without room in the ring buffer the
+/// address space stays unknown, and is learned at the next opportunity.
 #[inline(never)]
 pub(crate) fn learn(process: u32, task: u64) -> u32 {
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
@@ -110,10 +111,13 @@ pub(crate) fn learn(process: u32, task: u64) -> u32 {
         bpf_loop(kernel_offset!(cpus) as u32 * MEMBERS, add_part as *mut c_void, (&raw mut base).cast(), 0)
     };
     let header = Header { time_ns: now(), value: process, thread: 0, kind: kind::RSS_BASE, flags: 0 };
-    if !send(RssBaseRecord { header, pages: base.pages }) {
-        count_loss(process);
+    if send(RssBaseRecord { header, pages: base.pages }) {
+        let _ = MMS.insert(mm, process, 0);
+    } else if MMS.get_ptr(mm).is_none() {
+        // No change is sent before the base is, and the next base will hold those up to then: nothing is lost.
+        // SAFETY: as above.
+        unsafe { (*entry).mm = 0 };
     }
-    let _ = MMS.insert(mm, process, 0);
     1
 }
 
