@@ -50,7 +50,8 @@ impl Target {
         Self::spawn(&mut command)
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts a program by a command that becomes its interpreter, and waits until it is ready.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())

@@ -33,7 +33,7 @@ pub enum AttachError {
     Structure(String),
     /// Not allowed.
     #[error(
-        "not allowed to load kernel programs ({0}): run pytracer as root, or give it CAP_BPF and CAP_PERFMON (setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep FILE)"
+        "not allowed to load kernel programs ({0}): run pytracer as root, or give it CAP_BPF and CAP_PERFMON, before Linux 6.6 also CAP_SYS_ADMIN (setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep FILE)"
     )]
     Privilege(String),
     /// The kernel refused the object.

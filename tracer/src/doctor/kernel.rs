@@ -7,6 +7,8 @@ use crate::btf::{Btf, BtfError};
 
 /// First kernel with `bpf_loop`; attach cookies came with 5.15.
 const FIRST: (u32, u32) = (5, 17);
+/// First kernel with uprobe-multi links.
+const MULTI: (u32, u32) = (6, 6);
 /// Helpers by which a kernel older than [`FIRST`] is known to have them from its vendor.
 const HELPERS: [&str; 2] = ["BPF_FUNC_loop", "BPF_FUNC_get_attach_cookie"];
 
@@ -22,6 +24,13 @@ pub(super) fn version(btf: Option<&Btf>) -> Check {
     } else {
         Check::fail(NAME, found, FIX)
     }
+}
+
+/// May hooks need `CAP_SYS_ADMIN`? Uprobe-multi links (Linux 6.6) never do; perf events do since CVE-2025-38466 was
+/// mended, also in updates of older kernels.
+pub(super) fn hooks_by_perf_events() -> bool {
+    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
+    parse(&release).is_none_or(|version| version < MULTI)
 }
 
 /// Major and minor of `6.18.44-cloud`, `7.3-rc7`.

@@ -1,6 +1,9 @@
 //! What this process may do.
 
-use super::{Check, kernel::read};
+use super::{
+    Check,
+    kernel::{hooks_by_perf_events, read},
+};
 
 /// Numbers of `include/uapi/linux/capability.h`.
 const SYS_PTRACE: u32 = 19;
@@ -11,10 +14,19 @@ const BPF: u32 = 39;
 /// How to get what tracing needs.
 const FIX: &str = "run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep FILE";
 
+/// The same where hooks are perf events.
+const FIX_ADMIN: &str = "run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace+ep FILE";
+
 pub(super) fn checks() -> Vec<Check> {
     let status = read("/proc/self/status").unwrap_or_default();
     let held = effective(&status).unwrap_or_default();
-    vec![load(held), others(held), namespace(), perf_paranoid(held), unprivileged(held)]
+    vec![
+        load(held, hooks_by_perf_events()),
+        others(held),
+        namespace(),
+        perf_paranoid(held),
+        unprivileged(held),
+    ]
 }
 
 /// Effective capabilities, one bit each.
@@ -27,7 +39,7 @@ fn has(held: u64, capability: u32) -> bool {
     held >> capability & 1 == 1
 }
 
-fn load(held: u64) -> Check {
+fn load(held: u64, perf_events: bool) -> Check {
     const NAME: &str = "privileges";
     if has(held, SYS_ADMIN) {
         return Check::ok(NAME, "CAP_SYS_ADMIN");
@@ -37,8 +49,12 @@ fn load(held: u64) -> Check {
         .filter(|&(c, _)| !has(held, c))
         .map(|(_, n)| n)
         .collect();
-    if missing.is_empty() {
+    if missing.is_empty() && perf_events {
+        Check::warn(NAME, "CAP_BPF, CAP_PERFMON; before Linux 6.6 hooks may need CAP_SYS_ADMIN", FIX_ADMIN)
+    } else if missing.is_empty() {
         Check::ok(NAME, "CAP_BPF, CAP_PERFMON")
+    } else if perf_events {
+        Check::fail(NAME, format!("missing: {}", missing.join(", ")), FIX_ADMIN)
     } else {
         Check::fail(NAME, format!("missing: {}", missing.join(", ")), FIX)
     }
@@ -103,9 +119,10 @@ mod tests {
     fn capabilities_of_a_status_file() {
         let held = effective("Name:\tx\nCapEff:\t000000c000000000\n").expect("a line");
         assert!(has(held, BPF) && has(held, PERFMON) && !has(held, SYS_ADMIN));
-        assert_eq!(load(held).status, Status::Ok);
-        assert_eq!((load(0).status, others(held).status), (Status::Fail, Status::Warn));
-        assert_eq!(load(1 << PERFMON).found, "missing: CAP_BPF");
+        assert_eq!((load(held, false).status, load(held, true).status), (Status::Ok, Status::Warn));
+        assert_eq!(load(1 << SYS_ADMIN, true).status, Status::Ok);
+        assert_eq!((load(0, false).status, others(held).status), (Status::Fail, Status::Warn));
+        assert_eq!(load(1 << PERFMON, true).found, "missing: CAP_BPF");
         assert_eq!(effective("CapEff: nonsense"), None);
     }
 }
