@@ -7,7 +7,8 @@ use std::{
 
 use crate::workspace;
 
-/// The folder that is the root of the 3.15 processes.
+/// The folders that are the roots of processes of Debian sid's interpreters.
+const ROOT_3_14: &str = "target/pythons/3.14";
 const ROOT_3_15: &str = "target/pythons/3.15";
 
 /// A CPython whose plan must be exact.
@@ -15,18 +16,21 @@ const ROOT_3_15: &str = "target/pythons/3.15";
 pub enum Python {
     /// Debian 12's 3.11.
     Debian3_11,
+    /// Debian sid's 3.14, stripped and without probe points for functions, in a root folder of its own.
+    Sid3_14,
     /// Debian sid's 3.15, in a root folder of its own.
     Sid3_15,
 }
 
 impl Python {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Debian3_11, Self::Sid3_15];
+    pub const ALL: [Self; 3] = [Self::Debian3_11, Self::Sid3_14, Self::Sid3_15];
 
     /// The first two numbers of the version.
     pub fn version(self) -> &'static str {
         match self {
             Self::Debian3_11 => "3.11",
+            Self::Sid3_14 => "3.14",
             Self::Sid3_15 => "3.15",
         }
     }
@@ -43,6 +47,7 @@ impl Python {
     pub fn file(self) -> PathBuf {
         match self {
             Self::Debian3_11 => "/usr/bin/python3.11".into(),
+            Self::Sid3_14 => workspace().join(ROOT_3_14).join("usr/bin/python3.14"),
             Self::Sid3_15 => workspace().join(ROOT_3_15).join("usr/bin/python3.15"),
         }
     }
@@ -52,11 +57,8 @@ impl Python {
         assert!(self.file().exists(), "no CPython {}: run `cargo xtask setup`", self.version());
         match self {
             Self::Debian3_11 => vec!["/usr/bin/python3.11".into()],
-            Self::Sid3_15 => {
-                let mut words = in_root(ROOT_3_15);
-                words.push("/usr/bin/python3.15".into());
-                words
-            }
+            Self::Sid3_14 => [in_root(ROOT_3_14), vec!["/usr/bin/python3.14".into()]].concat(),
+            Self::Sid3_15 => [in_root(ROOT_3_15), vec!["/usr/bin/python3.15".into()]].concat(),
         }
     }
 }
@@ -68,12 +70,15 @@ pub fn in_root(root: &str) -> Vec<String> {
     vec![path(&script), path(&workspace().join(root)), path(workspace())]
 }
 
-/// Makes a test of each function, for each interpreter: `cpython_3_11::name` and `cpython_3_15::name`.
+/// Makes a test of each function, for each interpreter: `cpython_3_11::name` and so on.
 #[macro_export]
-macro_rules! on_both_pythons {
+macro_rules! on_all_pythons {
     ($($name:ident),+ $(,)?) => {
         mod cpython_3_11 {
             $(#[test] fn $name() { super::$name($crate::Python::Debian3_11); })+
+        }
+        mod cpython_3_14 {
+            $(#[test] fn $name() { super::$name($crate::Python::Sid3_14); })+
         }
         mod cpython_3_15 {
             $(#[test] fn $name() { super::$name($crate::Python::Sid3_15); })+

@@ -3,9 +3,9 @@
 //! Each program is traced twice: plainly, against the count of an equal run, and while the interpreter counts the very
 //! same execution, which takes other paths through its loop.
 
-use tests::{Python, Target, Tracer, on_both_pythons, scratch, truth};
+use tests::{Python, Target, Tracer, on_all_pythons, scratch, truth};
 
-on_both_pythons!(
+on_all_pythons!(
     calls,
     calls_counted_too,
     generators,

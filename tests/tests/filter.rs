@@ -1,8 +1,8 @@
 //! Filters leave functions out, and change nothing about those they let through.
 
-use tests::{Python, Target, Tracer, on_both_pythons, report::Report, truth};
+use tests::{Python, Target, Tracer, on_all_pythons, report::Report, truth};
 
-on_both_pythons!(by_function, by_file, by_neither, left_out_in_the_kernel);
+on_all_pythons!(by_function, by_file, by_neither, left_out_in_the_kernel);
 
 /// More events than a recording has that are not of a function: of threads, memory and time.
 const FEW: u64 = 2_000;

@@ -1,8 +1,8 @@
 //! The interpreters themselves, before anything is traced: a failure here is one of the set-up.
 
-use tests::{Python, Target, kernel, on_both_pythons, scratch, truth};
+use tests::{Python, Target, kernel, on_all_pythons, scratch, truth};
 
-on_both_pythons!(keeps_its_pid, sees_the_workspace_and_tmp);
+on_all_pythons!(keeps_its_pid, sees_the_workspace_and_tmp);
 
 fn keeps_its_pid(python: Python) {
     kernel::need_privilege();

@@ -7,9 +7,9 @@ use std::{
 };
 
 use serde_json::Value;
-use tests::{Python, Target, Tracer, log, on_both_pythons, report::Report, scratch, tracer, wait};
+use tests::{Python, Target, Tracer, log, on_all_pythons, report::Report, scratch, tracer, wait};
 
-on_both_pythons!(read_by_others, reported_again, events_on_request, survives_a_kill, a_full_disk);
+on_all_pythons!(read_by_others, reported_again, events_on_request, survives_a_kill, a_full_disk);
 
 /// Records a program into a folder; returns the report that was printed live.
 fn record(python: Python, program: &str, folder: &Path, arguments: &[&str]) -> Report {

@@ -1,8 +1,8 @@
 //! A ring buffer that is too small: losses are counted and shown, and the rest stays sane.
 
-use tests::{Outcome, Python, Target, Tracer, on_both_pythons, report::Report};
+use tests::{Outcome, Python, Target, Tracer, on_all_pythons, report::Report};
 
-on_both_pythons!(loss_is_told, loss_can_fail, none_at_full_speed, memory_has_a_beginning);
+on_all_pythons!(loss_is_told, loss_can_fail, none_at_full_speed, memory_has_a_beginning);
 
 const CALLS: u64 = 1_000_000;
 

@@ -1,8 +1,8 @@
 //! Resident memory, against known allocations and against /proc.
 
-use tests::{Python, Target, Tracer, on_both_pythons, program::Known, report::Report};
+use tests::{Python, Target, Tracer, on_all_pythons, program::Known, report::Report};
 
-on_both_pythons!(memory);
+on_all_pythons!(memory);
 
 const MIB: i64 = 1 << 20;
 const PAGE: i64 = 4096;

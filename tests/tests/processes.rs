@@ -1,8 +1,8 @@
 //! Several processes, processes that start later, and commands that pytracer starts itself.
 
-use tests::{Outcome, Python, Target, Tracer, on_both_pythons, program, scratch, tracer, truth, wait};
+use tests::{Outcome, Python, Target, Tracer, on_all_pythons, program, scratch, tracer, truth, wait};
 
-on_both_pythons!(
+on_all_pythons!(
     two_at_once,
     all_picks_up_later_ones,
     launched,

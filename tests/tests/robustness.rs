@@ -4,10 +4,10 @@ use rustix::process::Signal;
 use tests::{
     Python, Target, Tracer,
     kernel::{Loaded, lasting_probes},
-    on_both_pythons, wait,
+    on_all_pythons, wait,
 };
 
-on_both_pythons!(killed, interrupted, terminated, attached_again);
+on_all_pythons!(killed, interrupted, terminated, attached_again);
 
 fn nothing_left(before: &Loaded) {
     wait::until("the kernel's programs are gone", || !Loaded::now().exceeds(before));

@@ -1,8 +1,8 @@
 //! Wall and CPU time, against clocks read inside each function and around its calls: the truth lies between the two.
 
-use tests::{Python, Target, Tracer, on_both_pythons, program::Known, report::Report};
+use tests::{Python, Target, Tracer, on_all_pythons, program::Known, report::Report};
 
-on_both_pythons!(durations);
+on_all_pythons!(durations);
 
 const MILLISECOND: u64 = 1_000_000;
 

@@ -9,8 +9,8 @@ mod linker;
 mod lints;
 mod log_readers;
 mod python_3_11;
-mod python_3_15;
 mod sid;
+mod sid_pythons;
 
 use anyhow::Result;
 
@@ -30,7 +30,7 @@ pub(crate) fn demo() -> Result<()> {
 pub(crate) fn all() -> Result<()> {
     demo()?;
     lints::ensure()?;
-    python_3_15::ensure()?;
+    sid_pythons::ensure()?;
     log_readers::ensure()?;
     apt::ensure_program("bpftool", "bpftool")
 }
@@ -38,7 +38,7 @@ pub(crate) fn all() -> Result<()> {
 /// What the measurements need.
 pub(crate) fn bench() -> Result<()> {
     demo()?;
-    python_3_15::ensure()?;
+    sid_pythons::ensure()?;
     bpftrace::ensure()
 }
 

@@ -22,7 +22,7 @@ use super::{
 /// CPython 3.11 has no function that every ending frame passes; from 3.12 on there is one.
 const FIRST_WITH_FRAME_CLEAR: u8 = 12;
 /// Versions whose plan was compared, call by call, with what the interpreter itself reports.
-const PROVEN: [u8; 2] = [11, 15];
+const PROVEN: [u8; 3] = [11, 14, 15];
 
 /// Plans how to trace the interpreter in a file.
 ///
