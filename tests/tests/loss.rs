@@ -45,13 +45,13 @@ fn memory_has_a_beginning(python: Python) {
     let targets: Vec<_> = std::iter::once(&busy).chain(&others).collect();
     let tracer = Tracer::attach(&targets, &["--ring-size", "4096"]);
     busy.go();
-    others.iter_mut().for_each(|other| {
+    for other in &mut others {
         other.work();
-    });
+    }
     busy.done();
-    others.iter_mut().for_each(|other| {
+    for other in &mut others {
         other.work();
-    });
+    }
     let report = tracer.interrupt().any_report();
     assert!(report.account.lost > 0, "{:?}", report.account);
     for other in &others {

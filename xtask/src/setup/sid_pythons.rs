@@ -1,4 +1,4 @@
-//! CPythons of Debian sid: 3.14, stripped and without probe points for functions, and 3.15, which has them.
+//! The interpreters of Debian sid: 3.14, stripped and without probe points for functions, and 3.15, which has them.
 
 use anyhow::Result;
 
