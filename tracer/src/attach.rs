@@ -20,7 +20,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, Queue, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, Queue, RingBuf},
     programs::{BtfTracePoint, ProgramError, UProbe},
 };
 use aya_log::EbpfLogger;
@@ -34,6 +34,7 @@ use zerocopy::IntoBytes as _;
 pub use self::{error::AttachError, hooks::Hooks};
 use self::{
     error::{program_error, refused},
+    hooks::Images,
     threads::ThreadTable,
     uprobe::Target,
 };
@@ -72,6 +73,8 @@ pub struct Kernel {
     multi: Option<multi::Programs>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     threads: ThreadTable,
+    /// Programs that are loaded later name it by its descriptor.
+    _threads: Map,
     processes: Array<MapData, Process>,
     process_of: HashMap<MapData, u32, u32>,
     tasks: HashMap<MapData, u32, u32>,
@@ -84,7 +87,7 @@ pub struct Kernel {
     globs: Array<MapData, GlobState>,
     totals: Array<MapData, u64>,
     offsets: KernelOffsets,
-    images: u32,
+    images: Images,
 }
 
 impl Kernel {
@@ -111,9 +114,7 @@ impl Kernel {
             .map_err(refused)?;
         let multi = load_multi(&ebpf, &offsets, options);
         if multi.is_none() {
-            for name in UPROBES {
-                uprobe(&mut ebpf, name).load().map_err(|source| program_error(name, source))?;
-            }
+            load_perf(&mut ebpf)?;
         }
         let ring = RingBuf::try_from(take(&mut ebpf, "RING"))?;
         let threads = take(&mut ebpf, "THREADS");
@@ -121,6 +122,7 @@ impl Kernel {
             threads: ThreadTable::map(map_data(&threads)?.fd().as_fd()).map_err(AttachError::Threads)?,
             processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
             process_of: HashMap::try_from(take(&mut ebpf, "PROCESS_OF"))?,
+            _threads: threads,
             tasks: HashMap::try_from(take(&mut ebpf, "TASKS"))?,
             mms: HashMap::try_from(take(&mut ebpf, "MMS"))?,
             current: PerCpuArray::try_from(take(&mut ebpf, "CURRENT"))?,
@@ -134,7 +136,7 @@ impl Kernel {
             ebpf,
             multi,
             offsets,
-            images: 0,
+            images: Images::default(),
         };
         for slot in 1..THREADS {
             kernel.free_threads.push(slot, 0)?;
@@ -144,6 +146,17 @@ impl Kernel {
         }
         kernel.start_tracepoints(&aya_btf)?;
         Ok((kernel, ring))
+    }
+
+    /// Hooks by a perf event for each site from here on, also where the kernel has uprobe-multi links.
+    ///
+    /// # Errors
+    /// If the kernel refuses the programs.
+    pub fn use_perf_events(&mut self) -> Result<(), AttachError> {
+        if self.multi.take().is_some() {
+            load_perf(&mut self.ebpf)?;
+        }
+        Ok(())
     }
 
     fn start_tracepoints(&mut self, btf: &aya::Btf) -> Result<(), AttachError> {
@@ -172,6 +185,14 @@ impl Kernel {
     pub fn follows_memory(&self) -> bool {
         self.offsets.mm_rss_stat != 0
     }
+}
+
+/// Loads the programs for perf events.
+fn load_perf(ebpf: &mut Ebpf) -> Result<(), AttachError> {
+    for name in UPROBES {
+        uprobe(ebpf, name).load().map_err(|source| program_error(name, source))?;
+    }
+    Ok(())
 }
 
 /// The programs for uprobe-multi links; `None` where the kernel has no such links.
@@ -205,19 +226,18 @@ fn uprobe<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut UProbe {
 }
 
 #[expect(clippy::expect_used, reason = "the object is part of this binary: a missing map is a build error")]
-fn take(ebpf: &mut Ebpf, name: &str) -> aya::maps::Map {
+fn take(ebpf: &mut Ebpf, name: &str) -> Map {
     ebpf.take_map(name).expect("a map of our own object")
 }
 
-fn map_data(map: &aya::maps::Map) -> Result<&MapData, MapError> {
+fn map_data(map: &Map) -> Result<&MapData, MapError> {
     match map {
-        aya::maps::Map::Array(data) => Ok(data),
+        Map::Array(data) => Ok(data),
         _ => Err(MapError::InvalidMapType { map_type: 0 }),
     }
 }
 
-fn raw_fd(map: &aya::maps::Map) -> Option<RawFd> {
-    use aya::maps::Map;
+fn raw_fd(map: &Map) -> Option<RawFd> {
     let (Map::Array(data)
     | Map::HashMap(data)
     | Map::LruHashMap(data)

@@ -19,7 +19,9 @@ const REPEATS: usize = 5;
 pub(crate) enum Mode {
     /// Nothing.
     Untraced,
-    /// A program that does nothing, at each site of the plan: the price of being told at all.
+    /// A program that does nothing, at each site of the plan, by a perf event each.
+    EmptyPerf,
+    /// The same, hooked the way pytracer hooks: the price of being told at all.
     Empty,
     /// pytracer.
     Pytracer,
@@ -29,12 +31,14 @@ pub(crate) enum Mode {
 
 impl Mode {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 4] = [Self::Untraced, Self::Empty, Self::Pytracer, Self::Bpftrace];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Untraced, Self::EmptyPerf, Self::Empty, Self::Pytracer, Self::Bpftrace];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Untraced => "untraced",
-            Self::Empty => "empty programs",
+            Self::EmptyPerf => "empty programs, perf events",
+            Self::Empty => "empty programs, uprobe-multi",
             Self::Pytracer => "pytracer",
             Self::Bpftrace => "bpftrace script",
         }
@@ -62,7 +66,7 @@ impl Subject {
     pub(crate) fn call_ns(&mut self, mode: Mode) -> f64 {
         match mode {
             Mode::Untraced => self.run(),
-            Mode::Empty => self.under_empty_programs(),
+            Mode::EmptyPerf | Mode::Empty => self.under_empty_programs(mode),
             Mode::Pytracer => {
                 let tracer = Tracer::attach(&[&self.target], &[]);
                 let cost = self.run();
@@ -78,14 +82,19 @@ impl Subject {
         }
     }
 
-    fn under_empty_programs(&mut self) -> f64 {
+    fn under_empty_programs(&mut self, mode: Mode) -> f64 {
         let options = LoadOptions { ring_bytes: RING_BYTES, ..LoadOptions::default() };
         let (mut kernel, _ring) =
             Kernel::load(options).unwrap_or_else(|error| panic!("load programs: {error}"));
+        if mode == Mode::EmptyPerf {
+            kernel.use_perf_events().unwrap_or_else(|error| panic!("load programs: {error}"));
+        }
         let pid = uprobe::Target::Pid(self.target.pid());
-        let hook = |site| kernel.hook_empty(&self.interpreter, site, pid).expect("hook a site");
-        let _hooked: Vec<_> = self.plan.sites.iter().map(hook).collect();
-        self.run()
+        let hooks = kernel.hook_empty(&self.interpreter, &self.plan, pid);
+        let hooks = hooks.unwrap_or_else(|error| panic!("hook the interpreter: {error}"));
+        let cost = self.run();
+        hooks.detach();
+        cost
     }
 
     /// The best of a few: whatever else runs on the machine only ever makes the loop slower.

@@ -1,10 +1,11 @@
 //! The probes of one image: by uprobe-multi links where the kernel has them, else by one perf event for each site.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tracer_common::{layout::Layout, limits::IMAGES, site::Site};
@@ -20,9 +21,10 @@ use crate::python::plan::{Meaning, Plan, ProbeSite};
 /// Probes in place for one image and target. Dropping takes them away.
 #[derive(Debug)]
 pub struct Hooks {
-    /// Index of the image.
+    /// Index of the image. It may be another image's once these are gone.
     pub image: u32,
     probes: Vec<Probe>,
+    _index: ImageIndex,
 }
 
 /// A probe in place; dropping it takes it away.
@@ -45,38 +47,89 @@ impl Hooks {
     }
 }
 
+/// Indices of images that are free. The one that has been free for longest is taken first.
+#[derive(Debug)]
+pub(super) struct Images(Arc<Mutex<VecDeque<u32>>>);
+
+impl Default for Images {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((0..IMAGES).collect())))
+    }
+}
+
+impl Images {
+    fn take(&self) -> Option<ImageIndex> {
+        let free = Arc::clone(&self.0);
+        let index = free.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+        Some(ImageIndex { index, free })
+    }
+}
+
+/// An index that is given back when this is dropped.
+#[derive(Debug)]
+struct ImageIndex {
+    index: u32,
+    free: Arc<Mutex<VecDeque<u32>>>,
+}
+
+impl Drop for ImageIndex {
+    fn drop(&mut self) {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(self.index);
+    }
+}
+
+/// Which program serves a meaning.
+type ProgramOf = fn(Meaning) -> &'static str;
+
 impl Kernel {
     /// Hooks every site of a plan.
     ///
     /// # Errors
     /// [`AttachError::Site`] for the first one that can't be hooked; those hooked before are taken away.
     pub fn hook(&mut self, path: &Path, plan: &Plan, target: Target) -> Result<Hooks, AttachError> {
-        let image = self.images;
-        if image >= IMAGES {
-            return Err(AttachError::Full("256 interpreter files"));
-        }
-        self.images += 1;
+        self.hook_by(program_of, path, plan, target)
+    }
+
+    /// Puts a program that does nothing on every site of a plan, the way [`Kernel::hook`] does: what being told costs.
+    ///
+    /// # Errors
+    /// As [`Kernel::hook`].
+    pub fn hook_empty(&mut self, path: &Path, plan: &Plan, target: Target) -> Result<Hooks, AttachError> {
+        self.hook_by(|_| "empty", path, plan, target)
+    }
+
+    fn hook_by(
+        &mut self,
+        program_of: ProgramOf,
+        path: &Path,
+        plan: &Plan,
+        target: Target,
+    ) -> Result<Hooks, AttachError> {
+        let index = self.images.take().ok_or(AttachError::Full("256 interpreter files"))?;
+        let image = index.index;
         self.layouts.set(image, plan.layout, 0)?;
         let probes = match &self.multi {
-            Some(programs) => hook_multi(programs, path, plan, image as u8, target)?,
-            None => self.hook_perf(path, plan, image as u8, target)?,
+            Some(programs) => hook_multi(programs, program_of, path, plan, image as u8, target)?,
+            None => self.hook_perf(program_of, path, plan, image as u8, target)?,
         };
         let ready = Layout { ready: 1, ..plan.layout };
         self.layouts.set(image, ready, 0)?;
-        Ok(Hooks { image, probes })
+        Ok(Hooks { image, probes, _index: index })
     }
 
     fn hook_perf(
         &mut self,
+        program_of: ProgramOf,
         path: &Path,
         plan: &Plan,
         image: u8,
         target: Target,
     ) -> Result<Vec<Probe>, AttachError> {
-        plan.sites
-            .iter()
-            .map(|site| {
-                let program = uprobe(&mut self.ebpf, program_of(site.meaning)).fd().map_err(io::Error::other);
+        by_meaning(plan)
+            .into_iter()
+            .flat_map(|(meaning, sites)| sites.into_iter().map(move |site| (meaning, site)))
+            .map(|(meaning, site)| {
+                let program = uprobe(&mut self.ebpf, program_of(meaning)).fd().map_err(io::Error::other);
                 program
                     .and_then(|program| Uprobe::attach(program.as_fd(), spec(path, site, image, target)))
                     .map(|event| Probe::Perf { _event: event })
@@ -84,35 +137,20 @@ impl Kernel {
             })
             .collect()
     }
-
-    /// Puts the empty program on a site, by a perf event: what the bare trap costs.
-    ///
-    /// # Errors
-    /// As [`Uprobe::attach`].
-    pub fn hook_empty(&mut self, path: &Path, site: &ProbeSite, target: Target) -> io::Result<Uprobe> {
-        let program = uprobe(&mut self.ebpf, "empty");
-        if program.fd().is_err() {
-            program.load().map_err(io::Error::other)?;
-        }
-        Uprobe::attach(program.fd().map_err(io::Error::other)?.as_fd(), spec(path, site, 0, target))
-    }
 }
 
-/// One link for all sites of a meaning. Those where frames start come last: none is followed by half of its probes.
+/// One link for all sites of a meaning.
 fn hook_multi(
     programs: &multi::Programs,
+    program_of: ProgramOf,
     path: &Path,
     plan: &Plan,
     image: u8,
     target: Target,
 ) -> Result<Vec<Probe>, AttachError> {
-    let mut by_program: BTreeMap<&'static str, Vec<&ProbeSite>> = BTreeMap::new();
-    for site in &plan.sites {
-        by_program.entry(program_of(site.meaning)).or_default().push(site);
-    }
-    by_program
+    by_meaning(plan)
         .into_iter()
-        .map(|(name, sites)| {
+        .map(|(meaning, sites)| {
             let specs: Vec<_> = sites
                 .iter()
                 .map(|site| multi::MultiSite {
@@ -121,11 +159,29 @@ fn hook_multi(
                     cookie: cookie(site, image),
                 })
                 .collect();
-            multi::link(programs[name].as_fd(), path, &specs, target)
+            multi::link(programs[program_of(meaning)].as_fd(), path, &specs, target)
                 .map(|link| Probe::Multi { _link: link })
                 .map_err(|source| site_error(path, sites[0], source))
         })
         .collect()
+}
+
+/// The sites of a plan by meaning, in the order in which they are hooked: those where frames start come last, so that
+/// no frame is followed by half of its probes.
+fn by_meaning(plan: &Plan) -> Vec<(Meaning, Vec<&ProbeSite>)> {
+    let turn = |meaning| match meaning {
+        Meaning::CodeFreed => 0,
+        Meaning::End => 1,
+        Meaning::Yield => 2,
+        Meaning::Raise => 3,
+        Meaning::Start => 4,
+    };
+    let mut turns: BTreeMap<u8, (Meaning, Vec<&ProbeSite>)> = BTreeMap::new();
+    for site in &plan.sites {
+        let (_, sites) = turns.entry(turn(site.meaning)).or_insert((site.meaning, Vec::new()));
+        sites.push(site);
+    }
+    turns.into_values().collect()
 }
 
 fn cookie(site: &ProbeSite, image: u8) -> u64 {
@@ -144,5 +200,19 @@ fn program_of(meaning: Meaning) -> &'static str {
         Meaning::Yield => "frame_yield",
         Meaning::Raise => "frame_raise",
         Meaning::CodeFreed => "code_freed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_taken_again_once_it_is_free() {
+        let images = Images::default();
+        let mut taken: Vec<_> = std::iter::from_fn(|| images.take()).collect();
+        assert_eq!(taken.len(), IMAGES as usize);
+        let given_back = taken.swap_remove(7).index;
+        assert_eq!(images.take().map(|image| image.index), Some(given_back));
     }
 }
