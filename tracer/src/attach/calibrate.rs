@@ -4,9 +4,11 @@
 use std::{
     arch::global_asm,
     fs, hint, io,
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
+use log::debug;
 use tracer_common::{layout::Layout, site::Register};
 
 use super::{AttachError, Hooks, Kernel, uprobe::Target};
@@ -46,6 +48,19 @@ const ROUNDS: u32 = 5;
 /// # Errors
 /// If our own function can't be hooked.
 pub fn hit_cost_ns(kernel: &mut Kernel) -> Result<u64, AttachError> {
+    match cost(kernel)? {
+        Some(cost) => Ok(cost),
+        None => {
+            // Linux 6.6 to 6.9 have links of one process see its first thread only.
+            debug!("uprobe-multi links do not see every thread of a process here: perf events instead");
+            kernel.use_perf_events()?;
+            Ok(cost(kernel)?.unwrap_or(0))
+        }
+    }
+}
+
+/// `None`: the hits were not seen.
+fn cost(kernel: &mut Kernel) -> Result<Option<u64>, AttachError> {
     let path = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let hooks = match file_offset(pytracer_calibration_call as *const () as usize) {
         Ok(offset) => kernel.hook(&path, &plan(offset), Target::Pid(std::process::id()))?,
@@ -60,21 +75,41 @@ pub fn hit_cost_ns(kernel: &mut Kernel) -> Result<u64, AttachError> {
     cost
 }
 
-fn measure(kernel: &mut Kernel, hooks: &Hooks) -> Result<u64, AttachError> {
-    let mut frame = FakeFrame { code: 0, previous: 0, fields: [0; 8], instruction: [1, 0] };
-    frame.code = (&raw const frame.fields) as u64;
+/// On a thread of its own, to see whether such threads are followed.
+fn measure(kernel: &mut Kernel, hooks: &Hooks) -> Result<Option<u64>, AttachError> {
     let pid = std::process::id();
     let process = kernel.add_process(pid, hooks.image, 0)?;
-    let traced = fastest(&frame);
-    kernel.remove_process(pid, process)?;
+    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // Fails only if nobody wants to know.
+            let _ = tell.send((own_tid(), fastest()));
+            // Until the other end is dropped: the kernel side must not see this thread end.
+            let _ = ended.recv();
+        });
+        let measured = told.recv();
+        let seen = measured.is_ok_and(|(tid, _)| kernel.thread(tid).is_some_and(|thread| thread.hits > 0));
+        kernel.remove_process(pid, process)?;
+        for tid in measured.iter().map(|(tid, _)| *tid).chain([own_tid()]) {
+            kernel.forget_thread(tid)?;
+        }
+        drop(end);
+        // What the loop itself takes, two nanoseconds a call, is left in.
+        let cost = |traced: Duration| (traced.as_nanos() / u128::from(CALLS * 2)) as u64;
+        Ok(measured.ok().filter(|_| seen).map(|(_, traced)| cost(traced)))
+    })
+}
+
+fn own_tid() -> u32 {
     // SAFETY: no arguments.
-    kernel.forget_thread(unsafe { libc::gettid() } as u32)?;
-    // What the loop itself takes, two nanoseconds a call, is left in.
-    Ok((traced.as_nanos() / u128::from(CALLS * 2)) as u64)
+    unsafe { libc::gettid() as u32 }
 }
 
 /// The fastest of a few rounds.
-fn fastest(frame: &FakeFrame) -> Duration {
+fn fastest() -> Duration {
+    let mut frame = FakeFrame { code: 0, previous: 0, fields: [0; 8], instruction: [1, 0] };
+    frame.code = (&raw const frame.fields) as u64;
     (0..ROUNDS)
         .map(|_| {
             let begin = Instant::now();
@@ -82,7 +117,7 @@ fn fastest(frame: &FakeFrame) -> Duration {
                 // SAFETY: the function reads and writes nothing.
                 unsafe {
                     pytracer_calibration_call(
-                        hint::black_box((&raw const *frame).cast()),
+                        hint::black_box((&raw const frame).cast()),
                         hint::black_box((&raw const frame.instruction).cast()),
                     );
                 }

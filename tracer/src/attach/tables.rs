@@ -80,6 +80,12 @@ impl Kernel {
         Ok(())
     }
 
+    /// State of a live thread; `None`: it has no slot.
+    pub(super) fn thread(&self, tid: u32) -> Option<Thread> {
+        let slot = self.tasks.get(&tid, 0).ok()?;
+        Some(self.threads.get(slot as Slot))
+    }
+
     /// Takes a live thread's slot away, after its process was removed.
     ///
     /// # Errors
