@@ -48,15 +48,13 @@ const ROUNDS: u32 = 5;
 /// # Errors
 /// If our own function can't be hooked.
 pub fn hit_cost_ns(kernel: &mut Kernel) -> Result<u64, AttachError> {
-    match cost(kernel)? {
-        Some(cost) => Ok(cost),
-        None => {
-            // Linux 6.6 to 6.9 have links of one process see its first thread only.
-            debug!("uprobe-multi links do not see every thread of a process here: perf events instead");
-            kernel.use_perf_events()?;
-            Ok(cost(kernel)?.unwrap_or(0))
-        }
+    if let Some(cost) = cost(kernel)? {
+        return Ok(cost);
     }
+    // Linux 6.6 to 6.9 have links of one process see its first thread only.
+    debug!("uprobe-multi links do not see every thread of a process here: perf events instead");
+    kernel.use_perf_events()?;
+    Ok(cost(kernel)?.unwrap_or(0))
 }
 
 /// `None`: the hits were not seen.
