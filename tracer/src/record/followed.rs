@@ -37,6 +37,15 @@ struct Process {
 /// A file by device, inode and time of change.
 type ImageKey = (u64, u64, i128);
 
+/// A process that has called exec a moment ago.
+#[derive(Clone, Copy)]
+struct Young {
+    /// Its index, if it is followed.
+    index: Option<ProcessIndex>,
+    /// How often it was looked at.
+    looks: u32,
+}
+
 /// An image whose probes serve all processes.
 struct Image {
     hooks: Hooks,
@@ -58,8 +67,8 @@ pub(super) struct Followed {
     processes: BTreeMap<ProcessIndex, Process>,
     images: HashMap<ImageKey, Image>,
     all: bool,
-    /// Processes to look at again, and how often yet.
-    young: HashMap<u32, u32>,
+    /// Processes to look at again: they have called exec, and are no Python processes yet.
+    young: HashMap<u32, Young>,
     ended: Vec<ProcessTotals>,
     hits_of_ended: u64,
     /// What the calibration had counted: not part of the recording.
@@ -214,7 +223,10 @@ impl Followed {
     fn process_event(&mut self, event: &Event, engine: &Engine) {
         match *event {
             Event::Exit { process, pid, .. } => self.end(process, pid),
-            Event::Exec { process: Some(index), pid, .. } => self.exec(index, pid, engine),
+            Event::Exec { process: Some(index), pid, .. } => {
+                self.young.remove(&pid);
+                self.exec(index, pid, engine);
+            }
             Event::Exec { process: None, pid, .. } if self.all => self.look_at_young(pid, engine),
             Event::Process { process: index, pid, image, .. } => self.taken_up(index, pid, image, engine),
             _ => {}
@@ -242,10 +254,16 @@ impl Followed {
             self.look_at_young(pid, engine);
             return;
         }
-        let Ok(process) = discover::inspect(pid) else {
-            self.notes.push(format!("process {pid} called exec and is no Python process any more"));
-            return;
+        let process = match discover::inspect(pid) {
+            Ok(process) => process,
+            Err(NotTraceable::NotPython { .. }) if self.look_again(pid, Some(index)) => return,
+            Err(_) => {
+                self.young.remove(&pid);
+                self.notes.push(format!("process {pid} called exec and is no Python process any more"));
+                return;
+            }
         };
+        self.young.remove(&pid);
         let planned = self.plans.plan(&process.image);
         let Ok(plan) = planned.as_ref() else {
             self.notes.push(format!("process {pid} called exec and can't be traced any more"));
@@ -286,10 +304,27 @@ impl Followed {
         for (index, pid) in gone {
             self.end(index, pid);
         }
-        let young: Vec<u32> = self.young.keys().copied().collect();
-        for pid in young {
-            self.look_at_young(pid, engine);
+        let young: Vec<_> = self.young.iter().map(|(&pid, young)| (pid, young.index)).collect();
+        for (pid, index) in young {
+            match index {
+                None => self.look_at_young(pid, engine),
+                Some(index) if self.processes.contains_key(&index) => self.exec(index, pid, engine),
+                Some(_) => {
+                    self.young.remove(&pid);
+                }
+            }
         }
+    }
+
+    /// Is a process that is no Python process, after an exec, to be looked at again? Not for ever.
+    fn look_again(&mut self, pid: u32, index: Option<ProcessIndex>) -> bool {
+        let young = self.young.entry(pid).or_insert(Young { index, looks: 0 });
+        young.looks += 1;
+        let again = young.looks <= LOOKS_AFTER_EXEC;
+        if !again {
+            self.young.remove(&pid);
+        }
+        again
     }
 
     /// With `--all`: has a process that called exec become a Python process?
@@ -307,11 +342,7 @@ impl Followed {
                 }
             }
             Err(NotTraceable::NotPython { .. }) => {
-                let looks = self.young.entry(pid).or_default();
-                *looks += 1;
-                if *looks > LOOKS_AFTER_EXEC {
-                    self.young.remove(&pid);
-                }
+                self.look_again(pid, None);
             }
             Err(_) => {
                 self.young.remove(&pid);
