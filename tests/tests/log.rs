@@ -54,6 +54,13 @@ fn read_by_others(python: Python) {
         i64::try_from(length).expect("it fits"),
         number(&log::duckdb(&folder, "select count(*) from 'LOG/calls/*.parquet'"))
     );
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("read the boot id");
+    let metadata = log::duckdb(
+        &folder,
+        "select distinct decode(value) from parquet_kv_metadata('LOG/*/*.parquet') \
+         where decode(key) = 'pytracer.boot_id'",
+    );
+    assert_eq!(metadata, [[Value::from(boot_id.trim())]]);
     let (columns, _) = log::pandas(&folder, "functions");
     for column in ["function_id", "function", "file", "line"] {
         assert!(columns.iter().any(|name| name == column), "{column} in {columns:?}");

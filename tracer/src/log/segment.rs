@@ -47,6 +47,23 @@ impl From<ParquetError> for SegmentError {
     }
 }
 
+/// What the times of a segment are of.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// To be added to a time to get nanoseconds since 1970.
+    pub(super) clock_offset_ns: i64,
+    /// The kernel's name for the time since it was started: the clock of one boot is not that of another.
+    pub(super) boot_id: String,
+}
+
+impl Origin {
+    /// Of times of this boot. The offset is not known yet.
+    pub(super) fn of_this_boot() -> Self {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Self { clock_offset_ns: 0, boot_id: boot_id.trim().to_owned() }
+    }
+}
+
 /// Name of a segment.
 pub(super) fn name(number: u32) -> String {
     format!("part-{number:06}.parquet")
@@ -64,22 +81,22 @@ pub(super) fn write<R: Rows>(
     dir: &Path,
     number: u32,
     rows: &R,
-    clock_offset_ns: i64,
+    origin: &Origin,
 ) -> parquet::errors::Result<()> {
     let folder = dir.join(R::FOLDER);
     let beside = folder.join(format!("{}.part", name(number)));
-    let written = write_file(&beside, rows, clock_offset_ns)
-        .and_then(|()| Ok(fs::rename(&beside, folder.join(name(number)))?));
+    let written =
+        write_file(&beside, rows, origin).and_then(|()| Ok(fs::rename(&beside, folder.join(name(number)))?));
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
     written
 }
 
-fn write_file<R: Rows>(path: &Path, rows: &R, clock_offset_ns: i64) -> parquet::errors::Result<()> {
+fn write_file<R: Rows>(path: &Path, rows: &R, origin: &Origin) -> parquet::errors::Result<()> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut writer =
-        SerializedFileWriter::new(file, schema::<R>()?, Arc::new(properties(R::COLUMNS, clock_offset_ns)?))?;
+        SerializedFileWriter::new(file, schema::<R>()?, Arc::new(properties(R::COLUMNS, origin)?))?;
     let mut group = writer.next_row_group()?;
     rows.write(&mut group)?;
     group.close()?;
@@ -146,7 +163,7 @@ fn schema<R: Rows>() -> parquet::errors::Result<TypePtr> {
     Type::group_type_builder(R::FOLDER).with_fields(fields).build().map(Arc::new)
 }
 
-fn properties(columns: &[Column], clock_offset_ns: i64) -> parquet::errors::Result<WriterProperties> {
+fn properties(columns: &[Column], origin: &Origin) -> parquet::errors::Result<WriterProperties> {
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("pytracer {}", env!("CARGO_PKG_VERSION")))
@@ -158,7 +175,8 @@ fn properties(columns: &[Column], clock_offset_ns: i64) -> parquet::errors::Resu
         .set_data_page_size_limit(PAGE_BYTES)
         .set_key_value_metadata(Some(vec![
             pair(SCHEMA_KEY, SCHEMA.to_string()),
-            pair("pytracer.clock_offset_ns", clock_offset_ns.to_string()),
+            pair("pytracer.clock_offset_ns", origin.clock_offset_ns.to_string()),
+            pair("pytracer.boot_id", origin.boot_id.clone()),
         ]));
     for column in columns {
         let encoding = match column.encoding {

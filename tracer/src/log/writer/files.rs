@@ -13,7 +13,10 @@ use super::LogKind;
 use crate::log::recording::{self, Recording, Segments};
 use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows};
 use crate::log::table::Rows;
-use crate::log::{LogError, segment};
+use crate::log::{
+    LogError,
+    segment::{self, Origin},
+};
 
 /// Tables of a log of either kind.
 const TABLES: [&str; 4] = [FunctionRows::FOLDER, CallRows::FOLDER, EventRows::FOLDER, RssRows::FOLDER];
@@ -31,14 +34,14 @@ pub(super) enum Message {
 /// The files of a log, in the thread that writes them.
 pub(super) struct Files {
     dir: PathBuf,
-    clock_offset_ns: i64,
+    origin: Origin,
     segments: Segments,
     failure: Arc<OnceLock<String>>,
 }
 
 impl Files {
     pub(super) fn new(dir: PathBuf, failure: Arc<OnceLock<String>>) -> Self {
-        Self { dir, clock_offset_ns: 0, segments: Segments::default(), failure }
+        Self { dir, origin: Origin::of_this_boot(), segments: Segments::default(), failure }
     }
 
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
@@ -67,14 +70,14 @@ impl Files {
             return Ok(());
         }
         let number = *count(&mut self.segments) + 1;
-        segment::write(&self.dir, number, rows, self.clock_offset_ns)
+        segment::write(&self.dir, number, rows, &self.origin)
             .map_err(|error| format!("can't write in {}: {error}", self.dir.join(R::FOLDER).display()))?;
         *count(&mut self.segments) = number;
         Ok(())
     }
 
     fn recording(&mut self, mut recording: Recording) -> Result<(), String> {
-        self.clock_offset_ns = recording.clock_offset_ns;
+        self.origin.clock_offset_ns = recording.clock_offset_ns;
         recording.segments = self.segments;
         recording.error = self.failure.get().cloned();
         recording.complete &= recording.error.is_none();
