@@ -7,8 +7,8 @@ on_all_pythons!(memory);
 const MIB: i64 = 1 << 20;
 const PAGE: i64 = 4096;
 
-/// The first change of each kind of memory only says where the count starts, and the program's own bookkeeping takes a
-/// few pages.
+/// /proc, which the program reads, is behind by up to 32 pages for each processor on some kernels, and the program's own
+/// bookkeeping takes a few pages.
 const SLACK: i64 = 256 << 10;
 
 fn memory(python: Python) {

@@ -4,7 +4,8 @@
 pub const THREADS: u32 = 16_384;
 /// Traced processes that may be alive at once. Index 0 means "none".
 pub const PROCESSES: u32 = 1_024;
-/// Interpreter images (distinct files) attached in one run. The index must fit a [`crate::site::Site`].
+/// Interpreter images hooked at once: distinct files with `--all`, else one for each process. The index must fit a
+/// [`crate::site::Site`].
 pub const IMAGES: u32 = 256;
 /// Entries of the direct-mapped cache from a RESUME instruction's address to its function. A power of two.
 pub const INSTRUCTION_CACHE: u32 = 16_384;

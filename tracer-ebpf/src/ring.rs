@@ -1,4 +1,5 @@
-//! Sending records. None wakes the loader up: it polls (a wakeup costs the traced thread 5 us).
+//! Sending records. None of these wakes the loader up: it polls (a wakeup costs the traced thread 5 us). Only a new
+//! function that the loader has to decide on does (`crate::function`).
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use tracer_common::{

@@ -2,7 +2,8 @@
 //!
 //! The BPF target has no prebuilt `core`, so the compiler's own library sources must be there, and its LLVM must not
 //! be newer than the one inside `bpf-linker`. One file for the build script and for `xtask setup`, so that both mean
-//! the same by "usable". The user's rustup is looked at, never changed.
+//! the same by "usable". The user's rustup is only looked at here; `xtask setup` may add
+//! the library sources to it.
 
 use std::{
     env,
