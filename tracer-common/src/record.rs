@@ -47,7 +47,7 @@ pub mod kind {
     pub const PROCESS: u8 = 19;
     /// [`super::TaskRecord`]: a process called exec.
     pub const EXEC: u8 = 20;
-    /// [`super::TaskRecord`]: the first thread of a process ended.
+    /// [`super::TaskRecord`]: the last thread of a process ended.
     pub const EXIT: u8 = 21;
     /// [`super::TaskRecord`]: a traced process forked; `other` is the child.
     pub const FORK: u8 = 22;
@@ -61,7 +61,8 @@ pub mod flag {
     pub const OUTERMOST: u8 = 1;
     /// HELD: the chain was cut at [`crate::limits::CHAIN_FRAMES`] or at an unreadable frame.
     pub const TRUNCATED: u8 = 2;
-    /// RSS: caused by another task (reclaim, `process_madvise`), or by a thread without a slot.
+    /// RSS: caused by another task (reclaim, `process_madvise`). Without it thread 0 is one of the process's own that
+    /// has no slot, or that there was no room to announce.
     pub const OUTSIDE: u8 = 1;
     /// FUNCTION: the name was cut to `NAME_BYTES` (its beginning is kept).
     pub const NAME_CUT: u8 = 1;

@@ -6,7 +6,7 @@ mod memory;
 use std::ops::{AddAssign, Sub};
 
 use crate::event::FunctionId;
-pub use memory::{Charged, ProcessMemory, RssChange};
+pub use memory::{Charged, ProcessMemory, RssChange, UNFOLLOWED};
 
 /// An amount of everything that is charged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use tracer_common::{
 };
 use zerocopy::FromBytes;
 
-use crate::event::{Event, FrameEvent, Function, Member};
+use crate::event::{Cause, Event, FrameEvent, Function, Member};
 
 /// Resident memory counters count pages of this many bytes (x86-64).
 const PAGE_BYTES: i64 = 4096;
@@ -98,7 +98,7 @@ fn frame(record: &FrameRecord) -> Event {
 }
 
 fn rss(record: &RssRecord) -> Result<Event, DecodeError> {
-    let Header { time_ns, value: process, thread, kind, .. } = record.header;
+    let Header { time_ns, value: process, thread, kind, flags } = record.header;
     let member = match record.member {
         0 => Member::File,
         1 => Member::Anon,
@@ -106,9 +106,13 @@ fn rss(record: &RssRecord) -> Result<Event, DecodeError> {
         3 => Member::Shmem,
         value => return Err(DecodeError::Unknown { kind, value }),
     };
-    let thread = if thread == 0 { None } else { Some(thread) };
+    let cause = match thread {
+        _ if flags & flag::OUTSIDE != 0 => Cause::Outside,
+        0 => Cause::Unfollowed,
+        thread => Cause::Thread(thread),
+    };
     let delta_bytes = i64::from(record.delta_pages) * PAGE_BYTES;
-    Ok(Event::Rss { time_ns, process, thread, member, delta_bytes })
+    Ok(Event::Rss { time_ns, process, cause, member, delta_bytes })
 }
 
 fn task(record: &TaskRecord) -> Event {
@@ -193,8 +197,20 @@ mod tests {
     #[test]
     fn memory_is_in_bytes_and_signed() {
         let record = RssRecord { header: header(kind::RSS, 0), delta_pages: -512, member: 1 };
-        let Ok(Event::Rss { delta_bytes, member, thread, .. }) = decode(record.as_bytes()) else { panic!() };
-        assert_eq!((delta_bytes, member, thread), (-2 << 20, Member::Anon, Some(3)));
+        let Ok(Event::Rss { delta_bytes, member, cause, .. }) = decode(record.as_bytes()) else { panic!() };
+        assert_eq!((delta_bytes, member, cause), (-2 << 20, Member::Anon, Cause::Thread(3)));
+    }
+
+    #[test]
+    fn memory_without_a_thread_is_another_tasks_only_if_that_is_said() {
+        let cause = |thread, flags| {
+            let header = Header { thread, ..header(kind::RSS, flags) };
+            match decode(RssRecord { header, delta_pages: 1, member: 1 }.as_bytes()) {
+                Ok(Event::Rss { cause, .. }) => cause,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((cause(0, 0), cause(0, flag::OUTSIDE)), (Cause::Unfollowed, Cause::Outside));
     }
 
     #[test]

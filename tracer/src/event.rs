@@ -29,6 +29,17 @@ impl Member {
     }
 }
 
+/// Who caused a change of resident memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This thread of the process.
+    Thread(Slot),
+    /// A thread of the process that has no slot, or that the loader could not be told of.
+    Unfollowed,
+    /// Another task: reclaim, `process_madvise`.
+    Outside,
+}
+
 /// A function as the interpreter names it. Strings come from the traced process: escape them where shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Function {
@@ -115,8 +126,8 @@ pub enum Event {
         time_ns: u64,
         /// Which process.
         process: ProcessIndex,
-        /// The thread that caused it; `None`: another task, or a thread that runs no Python.
-        thread: Option<Slot>,
+        /// Who caused it.
+        cause: Cause,
         /// Kind.
         member: Member,
         /// Change in bytes.
@@ -184,7 +195,7 @@ pub enum Event {
         /// Process id.
         pid: u32,
     },
-    /// The first thread of a traced process ended.
+    /// The last thread of a traced process ended.
     Exit {
         /// When.
         time_ns: u64,

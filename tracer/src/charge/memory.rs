@@ -2,6 +2,9 @@
 
 use crate::event::{FunctionId, Member};
 
+/// In [`RssChange::tid`]: a thread of the process that is not followed. -1 in the log.
+pub const UNFOLLOWED: u32 = u32::MAX;
+
 /// One change of resident memory, with its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RssChange {
@@ -9,7 +12,7 @@ pub struct RssChange {
     pub time_ns: u64,
     /// Process id.
     pub pid: u32,
-    /// Thread that caused it; 0: another task.
+    /// Thread that caused it; 0: another task; [`UNFOLLOWED`].
     pub tid: u32,
     /// Function on top of that thread.
     pub function: Option<FunctionId>,
@@ -26,7 +29,7 @@ pub struct RssChange {
 pub enum Charged {
     /// A function on top of a thread.
     Function,
-    /// A thread that has no Python frame open.
+    /// A thread that has no Python frame open, or is not followed.
     NoFrame,
     /// Another task: reclaim, `process_madvise`.
     Outside,

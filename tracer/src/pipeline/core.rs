@@ -3,8 +3,8 @@
 use super::processes::Processes;
 use super::thread::{Output, Thread};
 use super::{CallSink, Counts, Ending, PipelineOptions};
-use crate::charge::{Charged, Ended, ProcessMemory, RssChange};
-use crate::event::{Event, Function, FunctionId, Member, ProcessIndex, Slot};
+use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
+use crate::event::{Cause, Event, Function, FunctionId, Member, ProcessIndex, Slot};
 use crate::functions::Functions;
 use crate::report::{Account, FunctionReport, Report, Status, Window};
 use crate::summary::Summary;
@@ -71,8 +71,8 @@ impl Core {
                 self.settle(thread, sink);
             }
             Event::Loss { thread, lost, .. } => self.lose(thread, lost),
-            Event::Rss { time_ns, process, thread, member, delta_bytes } => {
-                self.rss(time_ns, process, thread, (member, delta_bytes), sink);
+            Event::Rss { time_ns, process, cause, member, delta_bytes } => {
+                self.rss(time_ns, process, cause, (member, delta_bytes), sink);
             }
             Event::RssBase { time_ns, process, bytes } => self.rss_base(time_ns, process, bytes, sink),
             Event::Function { id, process, ref function, code_flags, .. } => {
@@ -176,23 +176,29 @@ impl Core {
         &mut self,
         time_ns: u64,
         process: ProcessIndex,
-        slot: Option<Slot>,
+        cause: Cause,
         (member, delta_bytes): (Member, i64),
         sink: &mut S,
     ) {
         self.latest_ns = self.latest_ns.max(time_ns);
         let number = self.processes.number(process);
         let process = self.processes.get_mut(number);
-        let thread = slot
-            .and_then(|slot| self.threads.get_mut(usize::from(slot))?.as_deref_mut())
-            .filter(|thread| thread.process == number);
+        let thread = match cause {
+            Cause::Thread(slot) => self.threads.get_mut(usize::from(slot)).and_then(Option::as_deref_mut),
+            Cause::Unfollowed | Cause::Outside => None,
+        };
+        let thread = thread.filter(|thread| thread.process == number);
         let (pid, memory) = (process.pid, &mut process.memory);
         let total_bytes = memory.change(member, delta_bytes);
         let change = |tid| RssChange { time_ns, pid, tid, function: None, member, delta_bytes, total_bytes };
         match thread {
-            None => {
+            None if cause == Cause::Outside => {
                 memory.charge(member, delta_bytes, Charged::Outside);
                 sink.rss(&change(0));
+            }
+            None => {
+                memory.charge(member, delta_bytes, Charged::NoFrame);
+                sink.rss(&change(UNFOLLOWED));
             }
             Some(thread) if !thread.is_synced() => thread.postpone(change(thread.tid)),
             Some(thread) => charge(thread, memory, change(thread.tid), sink),
@@ -213,7 +219,7 @@ impl Core {
             [Member::File, Member::Anon, Member::Swap, Member::Shmem].into_iter().zip(jump)
         {
             if delta_bytes != 0 {
-                self.rss(time_ns, process, None, (member, delta_bytes), sink);
+                self.rss(time_ns, process, Cause::Outside, (member, delta_bytes), sink);
             }
         }
     }

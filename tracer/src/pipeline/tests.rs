@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::charge::{Began, Ended, FinishedCall, RssChange};
-use crate::event::{FrameEvent, Function, FunctionId, Member};
+use crate::event::{Cause, FrameEvent, Function, FunctionId, Member};
 use crate::filter::FunctionFilter;
 use crate::report::{Account, FunctionReport};
 
@@ -91,8 +91,8 @@ impl Run {
         self.apply(&Event::Loss { time_ns, thread: SLOT, lost });
     }
 
-    fn rss(&mut self, time_ns: u64, thread: Option<Slot>, delta_bytes: i64) {
-        self.apply(&Event::Rss { time_ns, process: 1, thread, member: Member::Anon, delta_bytes });
+    fn rss(&mut self, time_ns: u64, cause: Cause, delta_bytes: i64) {
+        self.apply(&Event::Rss { time_ns, process: 1, cause, member: Member::Anon, delta_bytes });
     }
 
     fn finish(&mut self, end_ns: u64) -> Report {
@@ -490,22 +490,22 @@ fn lost_records_about_threads_are_losses_too() {
 fn resident_memory_goes_to_the_top_of_the_thread_that_caused_it() {
     let mut run = Run::new();
     run.apply(&Event::RssBase { time_ns: 1000, process: 1, bytes: [1000, 2000, 77, 0] });
-    run.rss(1100, Some(SLOT), 1);
+    run.rss(1100, Cause::Thread(SLOT), 1);
     run.held(1200, &[], true);
     run.start(2000, 0x10, 1);
-    run.rss(2050, Some(SLOT), 10);
+    run.rss(2050, Cause::Thread(SLOT), 10);
     run.start(2100, 0x20, 2);
-    run.rss(2150, Some(SLOT), 200);
-    run.rss(2160, None, -3);
+    run.rss(2150, Cause::Thread(SLOT), 200);
+    run.rss(2160, Cause::Outside, -3);
     run.apply(&Event::Rss {
         time_ns: 2170,
         process: 1,
-        thread: Some(SLOT),
+        cause: Cause::Thread(SLOT),
         member: Member::Swap,
         delta_bytes: 50,
     });
     run.end(2200, 0x20);
-    run.rss(2250, Some(SLOT), -150);
+    run.rss(2250, Cause::Thread(SLOT), -150);
     run.end(2300, 0x10);
     let report = run.finish(3000);
     let process = &report.processes[0];
@@ -523,11 +523,25 @@ fn resident_memory_goes_to_the_top_of_the_thread_that_caused_it() {
 }
 
 #[test]
+fn memory_of_a_thread_that_is_not_followed_is_without_a_frame() {
+    let mut run = Run::new();
+    run.apply(&Event::RssBase { time_ns: 1000, process: 1, bytes: [0, 1000, 0, 0] });
+    run.rss(1100, Cause::Unfollowed, 5);
+    run.rss(1200, Cause::Thread(SLOT + 7), 6);
+    run.rss(1300, Cause::Outside, 70);
+    let report = run.finish(3000);
+    let process = &report.processes[0];
+    assert_eq!((process.no_frame_rss_bytes, process.outside_rss_bytes), (11, 70));
+    let tids: Vec<_> = run.pipeline.sink_mut().rss.iter().map(|rss| rss.tid as i32).collect();
+    assert_eq!(tids, [-1, -1, 0]);
+}
+
+#[test]
 fn memory_from_before_the_first_sync_belongs_to_the_frame_found_on_top() {
     let mut run = Run::new();
     run.apply(&Event::RssBase { time_ns: 1000, process: 1, bytes: [0, 1000, 0, 0] });
-    run.rss(1100, Some(SLOT), 500);
-    run.rss(1150, Some(SLOT), -100);
+    run.rss(1100, Cause::Thread(SLOT), 500);
+    run.rss(1150, Cause::Thread(SLOT), -100);
     run.held(2000, &[(0x10, 1), (0x20, 2)], true);
     run.end(2200, 0x20);
     let report = run.finish(3000);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tracer::event::{Event, FrameEvent, Function, FunctionId, Member, ProcessIndex, Slot};
+use tracer::event::{Cause, Event, FrameEvent, Function, FunctionId, Member, ProcessIndex, Slot};
 use tracer::filter::FunctionFilter;
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions, ThreadTotals};
 
@@ -271,8 +271,8 @@ impl Simulation {
     fn rss(&mut self, slot: usize, argument: u8, size: u8) {
         let member = [Member::File, Member::Anon, Member::Swap, Member::Shmem][usize::from(argument) % 4];
         let delta_bytes = i64::from(size) * 4096 - 400_000;
-        let (time_ns, process, thread) = (self.now_ns, process_of(slot), Some(slot as Slot + 1));
-        self.run.events.push(Event::Rss { time_ns, process, thread, member, delta_bytes });
+        let (time_ns, process, cause) = (self.now_ns, process_of(slot), Cause::Thread(slot as Slot + 1));
+        self.run.events.push(Event::Rss { time_ns, process, cause, member, delta_bytes });
         if member == Member::Swap {
             return;
         }
@@ -314,7 +314,7 @@ impl Simulation {
         self.run.events.push(Event::Rss {
             time_ns,
             process,
-            thread: None,
+            cause: Cause::Outside,
             member: Member::Anon,
             delta_bytes,
         });
