@@ -11,9 +11,12 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use log::LevelFilter;
 
-use crate::report::{
-    Report,
-    table::{Sort, TableOptions, render},
+use crate::{
+    report::{
+        Report,
+        table::{Sort, TableOptions, render},
+    },
+    text::one_line,
 };
 
 /// What `pytracer` was asked to do.
@@ -104,7 +107,7 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pytracer: {error:#}");
+            eprintln!("pytracer: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }

@@ -23,6 +23,21 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// An error with its causes on one line; a cause that a message names already is not said twice.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&cause);
+        }
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// C0 and C1 controls and DEL; line and paragraph separators; marks, embeddings, overrides and isolates of
 /// bidirectional text; the byte order mark.
 fn is_unsafe(c: char) -> bool {
@@ -47,5 +62,12 @@ mod tests {
         assert_eq!(shown("\x7f\u{9b}31m"), "\\x7f\\x9b31m");
         assert_eq!(shown("x\u{202e}y\u{2066}z"), "x\\u{202e}y\\u{2066}z");
         assert_eq!(shown("\u{2028}\u{200f}"), "\\u{2028}\\u{200f}");
+    }
+
+    #[test]
+    fn an_error_is_one_line_without_repetition() {
+        let inner = std::io::Error::other("no\nsuch file");
+        let error = anyhow::Error::new(inner).context("can't read x: no\nsuch file").context("report");
+        assert_eq!(one_line(&error), "report: can't read x: no such file");
     }
 }

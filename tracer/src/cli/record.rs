@@ -3,7 +3,7 @@
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use tracer_common::limits::RING_BYTES;
 
 use super::TableArguments;
@@ -17,7 +17,7 @@ use crate::{
 const LOST: u8 = 3;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(group = ArgGroup::new("what to trace").required(true).args(["pid", "all", "command"]), after_help = "Examples:
   pytracer record -p 4242 --duration 10s
   pytracer record -p 4242 -p 4243 --json > report.json
   pytracer record -p 4242 --function 'app.*' --file '*/handlers/*.py'
@@ -27,10 +27,10 @@ const LOST: u8 = 3;
 Ctrl-C ends the recording and prints the report; the traced process runs on.")]
 pub(super) struct Arguments {
     /// Process to attach to (repeatable)
-    #[arg(short, long = "pid", value_name = "PID", required_unless_present_any = ["all", "command"], conflicts_with_all = ["all", "command"])]
+    #[arg(short, long = "pid", value_name = "PID")]
     pid: Vec<u32>,
     /// Every Python process there is, and every one that starts later
-    #[arg(long, conflicts_with = "command")]
+    #[arg(long)]
     all: bool,
     /// End after this time: 10s, 1m30s, 500ms
     #[arg(long, value_name = "TIME", value_parser = duration)]

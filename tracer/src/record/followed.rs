@@ -18,6 +18,7 @@ use crate::{
     engine::{Engine, Message},
     event::{Event, ProcessIndex},
     pipeline::{ProcessTotals, ThreadTotals},
+    text::one_line,
 };
 
 /// How often a process that has just called exec is looked at: its libraries are mapped later.
@@ -112,7 +113,7 @@ impl Followed {
                 Ok(process) => hooked.push(process),
                 Err(error) => {
                     refused += 1;
-                    note(&format!("process {pid} is left out: {error:#}"));
+                    note(&format!("process {pid} is left out: {}", one_line(&error)));
                 }
             }
         }

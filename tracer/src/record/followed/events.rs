@@ -13,6 +13,7 @@ use crate::{
     filter::FunctionFilter,
     receive::records,
     record::note,
+    text::one_line,
 };
 
 impl Followed {
@@ -169,7 +170,7 @@ impl Followed {
                 match self.hook_image(process).and_then(|hooked| self.add(hooked, engine)) {
                     Ok(line) => line.iter().for_each(|line| note(line)),
                     Err(error) => {
-                        note(&format!("process {pid} is left out: {error:#}"));
+                        note(&format!("process {pid} is left out: {}", one_line(&error)));
                         self.notes.push(format!("process {pid} could not be traced"));
                     }
                 }
