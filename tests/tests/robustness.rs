@@ -1,5 +1,7 @@
 //! Whatever happens to pytracer, the target runs on and nothing is left in the kernel.
 
+use std::{fs::File, os::unix::fs::FileExt as _, time::Duration};
+
 use rustix::process::Signal;
 use tests::{
     Python, Target, Tracer,
@@ -7,7 +9,7 @@ use tests::{
     on_all_pythons, wait,
 };
 
-on_all_pythons!(killed, interrupted, terminated, attached_again);
+on_all_pythons!(killed, killed_while_letting_go, interrupted, terminated, attached_again);
 
 fn nothing_left(before: &Loaded) {
     wait::until("the kernel's programs are gone", || !Loaded::now().exceeds(before));
@@ -30,6 +32,40 @@ fn killed(python: Python) {
     target.done();
     nothing_left(&before);
     works_on(target);
+}
+
+/// Addresses of the target at which a breakpoint stands in the place of an instruction of the interpreter's file.
+fn breakpoints(python: Python, target: &Target) -> Vec<u64> {
+    const BREAKPOINT: u8 = 0xcc;
+    let plan = tracer::python::plan(&python.file()).unwrap_or_else(|error| panic!("plan CPython: {error}"));
+    let bias = tracer::discover::inspect(target.pid()).expect("it runs").bias;
+    let memory = File::open(format!("/proc/{}/mem", target.pid())).expect("open the target's memory");
+    let byte_at = |address| {
+        let mut byte = [0];
+        memory.read_exact_at(&mut byte, address).expect("read the target's memory");
+        byte[0]
+    };
+    let sites = plan.sites.iter().map(|site| site.address + bias);
+    sites.filter(|&address| byte_at(address) == BREAKPOINT).collect()
+}
+
+/// Killed at any moment around the end, when the probes are on their way out, none stays in the target's code.
+fn killed_while_letting_go(python: Python) {
+    let before = Loaded::now();
+    let mut target = Target::start(python, "busy.py", &["--rounds", "2", "--size", "1000000000"]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    assert!(!breakpoints(python, &target).is_empty(), "the test sees a breakpoint");
+    drop(tracer);
+    target.go();
+    for step in 0..12 {
+        let tracer = Tracer::attach(&[&target], &["--duration", "100ms"]);
+        std::thread::sleep(Duration::from_millis(98 + 4 * step));
+        tracer.kill();
+        wait::until("the kernel's programs are gone", || !Loaded::now().exceeds(&before));
+        assert_eq!(breakpoints(python, &target), [0; 0], "killed {} ms after the end", 4 * step);
+    }
+    assert!(target.lives());
+    target.kill();
 }
 
 fn interrupted(python: Python) {

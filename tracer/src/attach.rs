@@ -8,6 +8,7 @@ mod error;
 mod hooks;
 mod multi;
 mod offsets;
+mod release;
 mod tables;
 pub mod threads;
 pub mod uprobe;

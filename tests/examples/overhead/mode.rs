@@ -93,7 +93,7 @@ impl Subject {
         let hooks = kernel.hook_empty(&self.interpreter, &self.plan, pid);
         let hooks = hooks.unwrap_or_else(|error| panic!("hook the interpreter: {error}"));
         let cost = self.run();
-        hooks.detach();
+        drop(hooks);
         cost
     }
 

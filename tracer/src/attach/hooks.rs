@@ -13,7 +13,7 @@ use tracer_common::{layout::Layout, limits::IMAGES, site::Site};
 use super::{
     AttachError, Kernel,
     error::site_error,
-    multi, uprobe,
+    multi, release, uprobe,
     uprobe::{Target, Uprobe, UprobeSpec},
 };
 use crate::python::plan::{Meaning, Plan, ProbeSite};
@@ -23,27 +23,14 @@ use crate::python::plan::{Meaning, Plan, ProbeSite};
 pub struct Hooks {
     /// Index of the image. It may be another image's once these are gone.
     pub image: u32,
-    probes: Vec<Probe>,
+    /// Descriptors of each probe, or of each link: closing them takes the probes away.
+    probes: Vec<Vec<OwnedFd>>,
     _index: ImageIndex,
 }
 
-/// A probe in place; dropping it takes it away.
-#[derive(Debug)]
-enum Probe {
-    /// One site.
-    Perf { _event: Uprobe },
-    /// All sites of one meaning.
-    Multi { _link: OwnedFd },
-}
-
-impl Hooks {
-    /// Takes all probes away at once: one after the other each would wait for its own grace period in the kernel.
-    pub fn detach(self) {
-        std::thread::scope(|scope| {
-            for probe in self.probes {
-                scope.spawn(move || drop(probe));
-            }
-        });
+impl Drop for Hooks {
+    fn drop(&mut self) {
+        release::close(std::mem::take(&mut self.probes));
     }
 }
 
@@ -124,7 +111,7 @@ impl Kernel {
         plan: &Plan,
         image: u8,
         target: Target,
-    ) -> Result<Vec<Probe>, AttachError> {
+    ) -> Result<Vec<Vec<OwnedFd>>, AttachError> {
         by_meaning(plan)
             .into_iter()
             .flat_map(|(meaning, sites)| sites.into_iter().map(move |site| (meaning, site)))
@@ -132,7 +119,7 @@ impl Kernel {
                 let program = uprobe(&mut self.ebpf, program_of(meaning)).fd().map_err(io::Error::other);
                 program
                     .and_then(|program| Uprobe::attach(program.as_fd(), spec(path, site, image, target)))
-                    .map(|event| Probe::Perf { _event: event })
+                    .map(Uprobe::into_descriptors)
                     .map_err(|source| site_error(path, site, source))
             })
             .collect()
@@ -147,7 +134,7 @@ fn hook_multi(
     plan: &Plan,
     image: u8,
     target: Target,
-) -> Result<Vec<Probe>, AttachError> {
+) -> Result<Vec<Vec<OwnedFd>>, AttachError> {
     by_meaning(plan)
         .into_iter()
         .map(|(meaning, sites)| {
@@ -160,7 +147,7 @@ fn hook_multi(
                 })
                 .collect();
             multi::link(programs[program_of(meaning)].as_fd(), path, &specs, target)
-                .map(|link| Probe::Multi { _link: link })
+                .map(|link| vec![link])
                 .map_err(|source| site_error(path, sites[0], source))
         })
         .collect()

@@ -64,8 +64,8 @@ struct LinkCreate {
 /// A probe in place; dropping it takes it away.
 #[derive(Debug)]
 pub struct Uprobe {
-    _link: OwnedFd,
-    _event: OwnedFd,
+    link: OwnedFd,
+    event: OwnedFd,
 }
 
 /// What to hook.
@@ -123,7 +123,12 @@ impl Uprobe {
         if unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Self { _link: link, _event: event })
+        Ok(Self { link, event })
+    }
+
+    /// What holds the probe in place.
+    pub(super) fn into_descriptors(self) -> Vec<OwnedFd> {
+        vec![self.link, self.event]
     }
 }
 

@@ -229,7 +229,7 @@ impl Followed {
         let own = self.processes.values_mut().filter_map(|process| process.hooks.take());
         let shared = std::mem::take(&mut self.images).into_values().map(|image| image.hooks);
         let mut threads = std::mem::take(&mut self.detaching);
-        threads.extend(own.chain(shared).map(|hooks| std::thread::spawn(move || hooks.detach())));
+        threads.extend(own.chain(shared).map(|hooks| std::thread::spawn(move || drop(hooks))));
         Detaching(threads)
     }
 }

@@ -112,7 +112,7 @@ impl Followed {
                 known.image = key;
                 let image = hooks.image;
                 if let Some(old) = known.hooks.replace(hooks) {
-                    self.detaching.push(std::thread::spawn(move || old.detach()));
+                    self.detaching.push(std::thread::spawn(move || drop(old)));
                 }
                 self.kernel.set_image(index, image)
             })
@@ -197,7 +197,7 @@ impl Followed {
             debug!("{error}");
         }
         if let Some(hooks) = process.hooks {
-            self.detaching.push(std::thread::spawn(move || hooks.detach()));
+            self.detaching.push(std::thread::spawn(move || drop(hooks)));
         }
     }
 }
