@@ -6,10 +6,8 @@
 pub struct Process {
     /// Kernel process id (tgid); 0: free.
     pub pid: u32,
-    /// Index of its interpreter image.
-    pub image: u32,
-    /// Address of the interpreter's `PyCode_Type` in this process; 0: unknown, the check is left out.
-    pub code_type: u64,
+    /// Unused.
+    pub pad: u32,
     /// Kernel address of its `mm_struct`; 0 until first seen.
     pub mm: u64,
     /// Records that found no room in the ring buffer.
@@ -24,6 +22,20 @@ pub struct Process {
     pub hits: u64,
     /// Shared part of each resident memory counter when last looked at.
     pub rss_count: [i64; 4],
+}
+
+/// What a traced process runs. Apart from [`Process`], in which the kernel side counts at any time: the loader writes
+/// these as a whole.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interpreter {
+    /// Address of the interpreter's `PyCode_Type` in this process; 0: unknown, the check is left out.
+    pub code_type: u64,
+    /// Index of its interpreter image.
+    pub image: u32,
+    /// Number of the address space, new after each exec and for each process: addresses of code objects hold in one.
+    /// The loader's have the highest bit set.
+    pub space: u32,
 }
 
 /// One thread of a traced process.
@@ -74,7 +86,7 @@ pub struct RssLocal {
     pub pages: i64,
 }
 
-/// A code object: which process, where.
+/// A code object: which address space of which process, where.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CodeKey {
@@ -82,8 +94,8 @@ pub struct CodeKey {
     pub code: u64,
     /// Process index.
     pub process: u32,
-    /// Unused.
-    pub pad: u32,
+    /// [`Interpreter::space`].
+    pub space: u32,
 }
 
 /// What is known of a code object.
@@ -141,9 +153,10 @@ pub const GLOB_ALWAYS: u16 = 1;
 pub mod total {
     /// Function ids handed out so far.
     pub const FUNCTIONS: u32 = 0;
-    /// Times the kernel side made all cached instructions invalid (a known code object was freed).
+    /// Times the kernel side made all cached instructions invalid (a known code object was freed, an address space is
+    /// new).
     pub const KERNEL_GENERATION: u32 = 1;
-    /// Times the loader did so (it decided on a function). Written by the loader only.
+    /// Times the loader did so (it decided on a function, or made a process known). Written by the loader only.
     pub const LOADER_GENERATION: u32 = 2;
     /// Per-CPU address that stands for "this CPU's copy", found on first use.
     pub const PER_CPU_BASE: u32 = 3;
@@ -155,8 +168,10 @@ pub mod total {
     pub const GLOB_NAMES: u32 = 6;
     /// First state for the names of files.
     pub const GLOB_FILES: u32 = 7;
+    /// Address spaces numbered by the kernel side.
+    pub const SPACES: u32 = 8;
     /// How many there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 9;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.
@@ -198,6 +213,7 @@ mod pod {
     )* } }
     pod!(
         super::Process,
+        super::Interpreter,
         super::Thread,
         super::RssLocal,
         super::CodeKey,

@@ -13,7 +13,7 @@ use tracer_common::{
 use crate::{
     function,
     kernel::read_user,
-    maps::{LAYOUTS, PROCESSES, THREADS},
+    maps::{LAYOUTS, PROCESSES, THREADS, interpreter},
     ring::{announce, send, send_counters, send_loss},
     thread::learn_memory,
 };
@@ -36,9 +36,12 @@ pub(crate) fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32
     let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
     // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
     let thread = unsafe { &mut *thread };
-    let Some(process) = PROCESSES.get_ptr(thread.process) else { return 0 };
+    let (Some(process), Some(interpreter)) = (PROCESSES.get_ptr(thread.process), interpreter(thread.process))
+    else {
+        return 0;
+    };
     // SAFETY: a live map value.
-    let (pid, image) = unsafe { ((*process).pid, (*process).image) };
+    let (pid, image) = (unsafe { (*process).pid }, interpreter.image);
     // The counters first: the time up to now is charged when the stack is known.
     if !announce(time_ns, slot, thread, pid)
         || !send_loss(slot, thread, time_ns)

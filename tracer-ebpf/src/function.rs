@@ -19,7 +19,7 @@ use crate::{
     globs,
     kernel::read_user,
     maps::{
-        CODES, INSTRUCTIONS, LAYOUTS, PROCESSES, RING, TOTALS, add_total, atomic_add, filtering, generation,
+        CODES, INSTRUCTIONS, LAYOUTS, RING, TOTALS, add_total, atomic_add, filtering, generation, interpreter,
     },
     registers,
     ring::{count_loss, with_process},
@@ -137,23 +137,23 @@ pub(crate) fn code_of(layout: &Layout, frame: u64) -> Option<u64> {
 /// The function of a code object: id and [`cached::UNWANTED`], or [`NO_ROOM`], [`NOT_CODE`].
 #[inline(never)]
 pub(crate) fn of_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
-    let key = CodeKey { code, process, pad: 0 };
+    let Some(interpreter) = interpreter(process) else { return NOT_CODE };
+    let key = CodeKey { code, process, space: interpreter.space };
     if let Some(known) = CODES.get_ptr(key) {
         // SAFETY: a live map value.
         let known = unsafe { *known };
         return u64::from(known.id) | if known.unwanted != 0 { cached::UNWANTED } else { 0 };
     }
-    introduce(process, image, code, time_ns)
+    introduce(key, image, interpreter.code_type, time_ns)
 }
 
 /// Sends a new function's names and gives it an id.
-#[inline(never)]
-fn introduce(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
-    let (Some(layout), Some(entry)) = (LAYOUTS.get_ptr(image), PROCESSES.get_ptr(process)) else {
-        return NOT_CODE;
-    };
-    // SAFETY: live map values.
-    let (layout, code_type) = unsafe { (&*layout, (*entry).code_type) };
+#[inline(always)]
+fn introduce(key: CodeKey, image: u32, code_type: u64, time_ns: u64) -> u64 {
+    let CodeKey { code, process, .. } = key;
+    let Some(layout) = LAYOUTS.get_ptr(image) else { return NOT_CODE };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
     let Some(object_type) = read_user::<u64>(code + u64::from(layout.object_type)) else { return NOT_CODE };
     if code_type != 0 && object_type != code_type {
         return NOT_CODE;
@@ -167,7 +167,6 @@ fn introduce(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
         Sent::Yes => 0,
         Sent::Unwanted => 1,
     };
-    let key = CodeKey { code, process, pad: 0 };
     let _ = CODES.insert(key, Code { id: id as u32, unwanted }, 0);
     if unwanted != 0 { id | cached::UNWANTED } else { id }
 }
@@ -222,7 +221,8 @@ fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64
 /// Forgets a code object that is being freed; cached answers become invalid if it was known.
 #[inline(always)]
 pub(crate) fn forget(process: u32, code: u64) {
-    if CODES.remove(CodeKey { code, process, pad: 0 }).is_ok()
+    if let Some(interpreter) = interpreter(process)
+        && CODES.remove(CodeKey { code, process, space: interpreter.space }).is_ok()
         && let Some(generation) = TOTALS.get_ptr_mut(total::KERNEL_GENERATION)
     {
         // SAFETY: a live map value, aligned to 8.

@@ -12,7 +12,10 @@ use tracer_common::{
         CODE_OBJECTS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES,
         THREADS as MAX_THREADS,
     },
-    state::{CachedInstruction, Code, CodeKey, GlobState, KernelOffsets, Process, RssLocal, Thread, total},
+    state::{
+        CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Thread,
+        total,
+    },
 };
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
@@ -40,6 +43,10 @@ pub(crate) static FREE_THREADS: Queue<u32> = Queue::with_max_entries(MAX_THREADS
 /// Traced processes.
 #[map]
 pub(crate) static PROCESSES: Array<Process> = Array::with_max_entries(MAX_PROCESSES, 0);
+
+/// What each of them runs.
+#[map]
+pub(crate) static INTERPRETERS: Array<Interpreter> = Array::with_max_entries(MAX_PROCESSES, 0);
 
 /// Process id to index.
 #[map]
@@ -168,4 +175,22 @@ pub(crate) fn generation() -> u64 {
         None => 0,
     };
     read(total::KERNEL_GENERATION) + read(total::LOADER_GENERATION)
+}
+
+/// What a process runs.
+#[inline(always)]
+pub(crate) fn interpreter(process: u32) -> Option<Interpreter> {
+    // SAFETY: a live map value; the loader writes it as a whole.
+    INTERPRETERS.get_ptr(process).map(|interpreter| unsafe { ptr::read_volatile(interpreter) })
+}
+
+/// Notes what a process runs, in an address space that is new: nothing cached of it holds.
+#[inline(always)]
+pub(crate) fn set_interpreter(process: u32, image: u32) {
+    if let Some(interpreter) = INTERPRETERS.get_ptr_mut(process) {
+        let space = add_total(total::SPACES, 1) as u32 + 1;
+        // SAFETY: a live map value.
+        unsafe { ptr::write_volatile(interpreter, Interpreter { code_type: 0, image, space }) };
+        add_total(total::KERNEL_GENERATION, 1);
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     kernel::current_task,
     maps::{
         CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total,
-        all, atomic_add,
+        all, atomic_add, set_interpreter,
     },
     mm, ring,
 };
@@ -100,8 +100,8 @@ fn take_up(pid: u32, image: u32) -> u32 {
     unsafe {
         core::ptr::write_bytes(entry, 0, 1);
         (*entry).pid = pid;
-        (*entry).image = image;
     }
+    set_interpreter(process, image);
     let _ = PROCESS_OF.insert(pid, process, 0);
     ring::send_task(now(), kind::PROCESS, 0, process, pid, image);
     process

@@ -28,7 +28,7 @@ use aya_log::EbpfLogger;
 use tracer_common::{
     layout::Layout,
     limits::{PROCESSES, RING_BYTES, THREADS},
-    state::{Code, CodeKey, GlobState, KernelOffsets, Process},
+    state::{Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process},
 };
 use zerocopy::IntoBytes as _;
 
@@ -77,6 +77,9 @@ pub struct Kernel {
     /// Programs that are loaded later name it by its descriptor.
     _threads: Map,
     processes: Array<MapData, Process>,
+    interpreters: Array<MapData, Interpreter>,
+    /// Address spaces numbered by us.
+    spaces: u32,
     process_of: HashMap<MapData, u32, u32>,
     tasks: HashMap<MapData, u32, u32>,
     mms: HashMap<MapData, u64, u32>,
@@ -122,6 +125,8 @@ impl Kernel {
         let mut kernel = Self {
             threads: ThreadTable::map(map_data(&threads)?.fd().as_fd()).map_err(AttachError::Threads)?,
             processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
+            interpreters: Array::try_from(take(&mut ebpf, "INTERPRETERS"))?,
+            spaces: 0,
             process_of: HashMap::try_from(take(&mut ebpf, "PROCESS_OF"))?,
             _threads: threads,
             tasks: HashMap::try_from(take(&mut ebpf, "TASKS"))?,

@@ -16,7 +16,7 @@ use tracer_common::{
 use crate::{
     function,
     kernel::read_user,
-    maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering},
+    maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering, interpreter},
     registers,
     ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
     thread::{self, now},
@@ -110,7 +110,10 @@ fn frame_is_unwanted(image: u32, process: u32, frame: u64) -> bool {
     let Some(layout) = LAYOUTS.get_ptr(image) else { return false };
     // SAFETY: a live map value.
     let Some(code) = function::code_of(unsafe { &*layout }, frame) else { return false };
-    let Some(known) = CODES.get_ptr(CodeKey { code, process, pad: 0 }) else { return false };
+    let Some(interpreter) = interpreter(process) else { return false };
+    let Some(known) = CODES.get_ptr(CodeKey { code, process, space: interpreter.space }) else {
+        return false;
+    };
     // SAFETY: a live map value.
     unsafe { (*known).unwanted != 0 }
 }

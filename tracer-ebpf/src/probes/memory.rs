@@ -3,12 +3,12 @@
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::BtfTracePointContext};
 use tracer_common::{
     record::{Header, RssRecord, flag, kind},
-    state::{RssLocal, Thread},
+    state::{Process, RssLocal, Thread},
 };
 
 use crate::{
     kernel::current_task,
-    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS},
+    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, interpreter},
     mm::{self, MEMBERS},
     ring::{announce, count_loss, send},
     thread::{self, noted, now},
@@ -74,14 +74,13 @@ fn change(mm: u64, member: u32, process: u32) -> u32 {
 }
 
 #[inline(always)]
-fn report(entry: *mut tracer_common::state::Process, member: u32, process: u32, delta: i64) -> bool {
+fn report(entry: *const Process, member: u32, process: u32, delta: i64) -> bool {
     // SAFETY: a live map value.
     let (pid, mm) = unsafe { ((*entry).pid, (*entry).mm) };
     let own_task =
         (bpf_get_current_pid_tgid() >> 32) as u32 == pid && mm::of_task(current_task()) == Some(mm);
     let time_ns = now();
-    let (thread, flags) =
-        if own_task { (own_slot(entry, pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
+    let (thread, flags) = if own_task { (own_slot(pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
     let header = Header { time_ns, value: process, thread: thread as u16, kind: kind::RSS, flags };
     let sent = send(RssRecord { header, delta_pages: delta as i32, member });
     if !sent {
@@ -92,11 +91,10 @@ fn report(entry: *mut tracer_common::state::Process, member: u32, process: u32, 
 
 /// Slot of the running thread, made and announced if need be; 0: none is left.
 #[inline(always)]
-fn own_slot(entry: *mut tracer_common::state::Process, pid: u32, process: u32, time_ns: u64) -> u32 {
+fn own_slot(pid: u32, process: u32, time_ns: u64) -> u32 {
     let slot = match noted() {
         Some(slot) => slot,
-        // SAFETY: a live map value.
-        None => thread::enter(unsafe { (*entry).image }),
+        None => thread::enter(interpreter(process).map_or(0, |interpreter| interpreter.image)),
     };
     let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
     // SAFETY: a live map value of the running thread.

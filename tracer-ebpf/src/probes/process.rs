@@ -9,7 +9,10 @@ use tracer_common::{
 
 use crate::{
     kernel::{current_task, read_kernel},
-    maps::{MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, all, atomic_add, kernel_offset},
+    maps::{
+        MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, all, atomic_add, interpreter, kernel_offset,
+        set_interpreter,
+    },
     ring::{lose, send_counters, send_loss, send_task, with_process},
     thread::{self, UNTRACED, note, now},
 };
@@ -50,8 +53,10 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         unsafe {
             let _ = MMS.remove((*entry).mm);
             (*entry).mm = 0;
-            (*entry).code_type = 0;
         }
+    }
+    if let Some(interpreter) = interpreter(process) {
+        set_interpreter(process, interpreter.image);
     }
     let time_ns = now();
     if let Some((slot, thread)) = slot(tid) {

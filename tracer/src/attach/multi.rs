@@ -11,7 +11,7 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
+        fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
@@ -19,7 +19,7 @@ use std::{
 
 use aya_obj::{Function, Object};
 
-use super::uprobe::Target;
+use super::uprobe::{Target, owned};
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_BTF_LOAD: libc::c_int = 18;
@@ -208,10 +208,5 @@ pub(super) fn link(
 fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<OwnedFd> {
     // SAFETY: `attr` is a prefix of `union bpf_attr` for this command, its size is passed, and its callers keep what it
     // points to.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the system call has just made this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    owned(unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) })
 }

@@ -1,7 +1,7 @@
 //! What the kernel side is told of processes, threads and functions, and what it has counted of them.
 
 use aya::maps::{MapError, PerCpuValues};
-use tracer_common::state::{Code, CodeKey, Process, Thread, thread_state, total};
+use tracer_common::state::{Code, CodeKey, Interpreter, Process, Thread, thread_state, total};
 
 use super::{AttachError, Kernel, monotonic_ns};
 use crate::{
@@ -19,12 +19,13 @@ impl Kernel {
     /// If the table is full or a map operation fails.
     pub fn add_process(&mut self, pid: u32, image: u32, code_type: u64) -> Result<ProcessIndex, AttachError> {
         let index = self.free_processes.pop(0).map_err(|_| AttachError::Full("1023 processes"))?;
-        self.processes.set(index, Process { pid, image, code_type, ..Process::default() }, 0)?;
+        self.processes.set(index, Process { pid, ..Process::default() }, 0)?;
+        self.set_interpreter(index, image, code_type)?;
         if self.process_of.insert(pid, index, BPF_NOEXIST).is_err() {
             // With `--all` the kernel side may have taken it up a moment ago.
             self.free_processes.push(index, 0)?;
             let index = self.process_of.get(&pid, 0)?;
-            self.set_code_type(index, code_type)?;
+            self.set_interpreter(index, image, code_type)?;
             return Ok(index);
         }
         Ok(index)
@@ -107,26 +108,21 @@ impl Kernel {
         Ok(self.processes.get(&process, 0)?)
     }
 
-    /// Follows a process into another image, after an exec.
+    /// Says what a process runs: when it is made known, after an exec, or when the kernel side has taken it up itself.
+    /// What is known of code objects of its index no longer holds.
     ///
     /// # Errors
     /// If a map operation fails.
-    pub fn set_image(&mut self, process: ProcessIndex, image: u32) -> Result<(), AttachError> {
-        let mut entry = self.process(process)?;
-        entry.image = image;
-        self.processes.set(process, entry, 0)?;
-        Ok(())
-    }
-
-    /// Fills in what the kernel side could not know of a process that it took up itself, or that called exec.
-    ///
-    /// # Errors
-    /// If a map operation fails.
-    pub fn set_code_type(&mut self, process: ProcessIndex, code_type: u64) -> Result<(), AttachError> {
-        let mut entry = self.process(process)?;
-        entry.code_type = code_type;
-        self.processes.set(process, entry, 0)?;
-        Ok(())
+    pub fn set_interpreter(
+        &mut self,
+        process: ProcessIndex,
+        image: u32,
+        code_type: u64,
+    ) -> Result<(), AttachError> {
+        const OURS: u32 = 1 << 31;
+        self.spaces += 1;
+        self.interpreters.set(process, Interpreter { code_type, image, space: OURS | self.spaces }, 0)?;
+        self.next_generation()
     }
 
     /// One of the single numbers, see [`total`].
@@ -170,12 +166,18 @@ impl Kernel {
     /// If a map operation fails.
     pub fn refuse_functions(&mut self, functions: &[(ProcessIndex, u64, u32)]) -> Result<(), AttachError> {
         for &(process, code, id) in functions {
-            let key = CodeKey { code, process, pad: 0 };
+            let Interpreter { space, .. } = self.interpreters.get(&process, 0)?;
+            let key = CodeKey { code, process, space };
             // Only while the address is still this function's; if it was freed meanwhile there is nothing to refuse.
             if self.codes.get(&key, 0).is_ok_and(|known| known.id == id) {
                 let _ = self.codes.insert(key, Code { id, unwanted: 1 }, BPF_EXIST);
             }
         }
+        self.next_generation()
+    }
+
+    /// Makes all cached instructions invalid.
+    fn next_generation(&mut self) -> Result<(), AttachError> {
         let generation = self.totals.get(&total::LOADER_GENERATION, 0)?;
         self.totals.set(total::LOADER_GENERATION, generation + 1, 0)?;
         Ok(())

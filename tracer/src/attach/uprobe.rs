@@ -132,7 +132,8 @@ impl Uprobe {
     }
 }
 
-fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+/// The descriptor that a system call has made, or its error.
+pub(super) fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

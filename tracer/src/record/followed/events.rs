@@ -73,7 +73,8 @@ impl Followed {
         // One that has ended already is looked at no more; what it did still counts.
         let found = discover::inspect(pid).ok();
         if let Some(process) = &found
-            && let Err(error) = self.kernel.set_code_type(index, plan.code_type.wrapping_add(process.bias))
+            && let Err(error) =
+                self.kernel.set_interpreter(index, image, plan.code_type.wrapping_add(process.bias))
         {
             debug!("{error}");
         }
@@ -105,20 +106,19 @@ impl Followed {
         };
         let Some(known) = self.processes.get_mut(&index) else { return };
         let key = image_key(&process.image);
-        let moved = if known.image == key {
-            Ok(())
-        } else {
-            self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid)).and_then(|hooks| {
+        let image = match &known.hooks {
+            Some(hooks) if known.image == key => Ok(hooks.image),
+            _ => self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid)).map(|hooks| {
                 known.image = key;
                 let image = hooks.image;
                 if let Some(old) = known.hooks.replace(hooks) {
                     self.detaching.push(std::thread::spawn(move || drop(old)));
                 }
-                self.kernel.set_image(index, image)
-            })
+                image
+            }),
         };
         let code_type = plan.code_type.wrapping_add(process.bias);
-        if let Err(error) = moved.and_then(|()| self.kernel.set_code_type(index, code_type)) {
+        if let Err(error) = image.and_then(|image| self.kernel.set_interpreter(index, image, code_type)) {
             self.notes.push(format!("process {pid} called exec and could not be followed: {error}"));
             return;
         }
