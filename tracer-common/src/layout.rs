@@ -8,11 +8,13 @@ pub struct Layout {
     pub frame_code: u16,
     /// Frame: the caller's frame.
     pub frame_previous: u16,
-    /// Frame: stored instruction pointer.
+    /// Frame: stored instruction pointer (3.11+).
     pub frame_instruction: u16,
+    /// Frame: `f_lasti` (up to 3.10), an index that is negative until the frame has run; 0: there is none.
+    pub frame_last_index: u16,
     /// Frame: `owner`, one byte; only used where `shim_owner` is not 0.
     pub frame_owner: u16,
-    /// `PyFrameObject`: pointer to the interpreter frame.
+    /// `PyFrameObject`: pointer to the interpreter frame; 0: the object is the frame (up to 3.10).
     pub frame_object_frame: u16,
     /// Object: `ob_type`.
     pub object_type: u16,
@@ -48,7 +50,7 @@ pub struct Layout {
     pub pad: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Layout>() == 36);
+const _: () = assert!(size_of::<Layout>() == 38);
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), integers only, no implicit padding (the size is asserted above).

@@ -31,6 +31,8 @@ use crate::{
 pub(crate) const NO_ROOM: u64 = 0;
 /// An answer of [`of_code`]: not a code object.
 pub(crate) const NOT_CODE: u64 = u64::MAX;
+/// An answer of [`recall`]: nothing is cached.
+const UNKNOWN: u64 = u64::MAX - 1;
 
 /// Function id of an answer.
 #[inline(always)]
@@ -47,30 +49,40 @@ pub(crate) fn is_unwanted(answer: u64) -> bool {
 /// The function that starts at a START site, as id and bits of [`cached`]; [`NO_ROOM`] or [`NOT_CODE`] if unknown.
 #[inline(always)]
 pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32) -> u64 {
-    let Some(register) = site.instruction_register() else { return NOT_CODE };
-    let instruction = registers::read(ctx, register).wrapping_sub(site.instruction_delta() as u64);
-    let key = instruction | u64::from(process) << 48;
-    let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) else { return NOT_CODE };
-    let generation = generation();
-    // SAFETY: a live map value. Another CPU may write it meanwhile: key, value, key again.
-    let (first, value, second) = unsafe {
-        (
-            ptr::read_volatile(&raw const (*entry).key),
-            ptr::read_volatile(&raw const (*entry).value),
-            ptr::read_volatile(&raw const (*entry).key),
-        )
+    let Some(register) = site.instruction_register() else {
+        return of_frame(frame, process, site.image());
     };
-    if first == key && second == key && value >> cached::GENERATION_SHIFT == generation & 0xffff_ffff {
-        return value & 0xffff_ffff;
-    }
-    learn(frame, instruction, process, site.0)
+    let instruction = registers::read(ctx, register).wrapping_sub(site.instruction_delta() as u64);
+    let known = recall(instruction, process);
+    if known != UNKNOWN { known } else { learn(frame, instruction, process, site.0) }
 }
 
-/// Fibonacci hashing; instructions are 2-byte aligned.
-#[inline(always)]
-fn cache_index(key: u64) -> u32 {
-    const BITS: u32 = INSTRUCTION_CACHE.trailing_zeros();
-    ((key >> 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
+/// The function of a frame that begins, where no register tells the instruction.
+#[inline(never)]
+fn of_frame(frame: u64, process: u32, image: u32) -> u64 {
+    let Some(layout) = LAYOUTS.get_ptr(image) else { return NOT_CODE };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let (Some(code), Some(last_index)) =
+        (code_of(layout, frame), read_user::<i32>(frame + u64::from(layout.frame_last_index)))
+    else {
+        return mismatch(process);
+    };
+    let resumed = if last_index < 0 { 0 } else { cached::RESUMED };
+    let known = recall(code, process);
+    if known != UNKNOWN {
+        return known | resumed;
+    }
+    let generation = generation();
+    let found = of_code(process, image, code, now());
+    if found == NOT_CODE {
+        return mismatch(process);
+    }
+    if found == NO_ROOM {
+        return NO_ROOM;
+    }
+    remember(code, process, found | generation << cached::GENERATION_SHIFT);
+    found | resumed
 }
 
 /// Looks an instruction up in the interpreter's memory and caches it.
@@ -101,12 +113,43 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
             answer |= cached::IGNORED;
         }
     }
-    remember(instruction | u64::from(process) << 48, answer | generation << cached::GENERATION_SHIFT);
+    remember(instruction, process, answer | generation << cached::GENERATION_SHIFT);
     answer
 }
 
+/// Fibonacci hashing; instructions are 2-byte aligned.
 #[inline(always)]
-fn remember(key: u64, value: u64) {
+fn cache_index(key: u64) -> u32 {
+    const BITS: u32 = INSTRUCTION_CACHE.trailing_zeros();
+    ((key >> 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
+}
+
+#[inline(always)]
+fn cache_key(address: u64, process: u32) -> u64 {
+    address | u64::from(process) << 48
+}
+
+/// What is cached of an instruction, or of a code object where instructions are not known; [`UNKNOWN`]: nothing.
+#[inline(always)]
+fn recall(address: u64, process: u32) -> u64 {
+    let key = cache_key(address, process);
+    let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) else { return UNKNOWN };
+    let generation = generation();
+    // SAFETY: a live map value. Another CPU may write it meanwhile: key, value, key again.
+    let (first, value, second) = unsafe {
+        (
+            ptr::read_volatile(&raw const (*entry).key),
+            ptr::read_volatile(&raw const (*entry).value),
+            ptr::read_volatile(&raw const (*entry).key),
+        )
+    };
+    let valid = first == key && second == key && value >> cached::GENERATION_SHIFT == generation & 0xffff_ffff;
+    if valid { value & 0xffff_ffff } else { UNKNOWN }
+}
+
+#[inline(always)]
+fn remember(address: u64, process: u32, value: u64) {
+    let key = cache_key(address, process);
     if let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) {
         let entry: *mut CachedInstruction = entry;
         // SAFETY: a live map value. A reader that sees half of this sees no valid key.

@@ -267,7 +267,7 @@ mod tests {
         fs::rename(dir.path().join("other"), &copy).expect("a replaced file");
         let by_link = inspect(pid).expect("a Python process");
         assert_eq!((by_link.image.device, by_link.image.inode), (by_name.image.device, by_name.image.inode));
-        assert!(crate::python::plan(&by_link.image.open_path).is_ok());
+        assert!(crate::python::plan(&by_link.image.open_path, Default::default()).is_ok());
     }
 
     #[test]

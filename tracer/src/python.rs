@@ -13,6 +13,7 @@ pub mod plan;
 pub mod planner;
 pub mod recognise;
 pub mod refusal;
+mod run_sites;
 mod tables;
 pub mod usdt_notes;
 pub mod version;

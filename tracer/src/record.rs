@@ -21,6 +21,7 @@ use crate::{
     launch::{Held, Step, exit_code},
     log::{Failure, LogKind, LogOptions, LogWriter},
     pipeline::{Ending, PipelineOptions, ThreadTotals},
+    python::plan::SourceChoice,
     receive::{INTERVAL, Receiver},
     report::Report,
     text::shown,
@@ -48,6 +49,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Which functions.
     pub filter: FunctionFilter,
+    /// Where the events are to come from.
+    pub source: SourceChoice,
     /// Where to keep the event log, and which rows.
     pub log: Option<(PathBuf, LogKind)>,
     /// Size of the ring buffer in bytes.
@@ -159,7 +162,7 @@ impl Session {
         let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;
         // The calibration's own records.
         while !receiver.drain().is_empty() {}
-        let mut followed = Followed::new(kernel);
+        let mut followed = Followed::new(kernel, options.source);
         let hooked = match (&options.targets, &held) {
             (Targets::Pids(pids), _) => pids.iter().map(|&pid| followed.hook(pid)).collect::<Result<_>>()?,
             (Targets::All, _) => followed.hook_all(),

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use tests::{Python, Target, Tracer};
 use tracer::{
     attach::{Kernel, LoadOptions, uprobe},
-    python::{self, plan::Plan},
+    python::{
+        self,
+        plan::{Plan, SourceChoice},
+    },
 };
 use tracer_common::limits::RING_BYTES;
 
@@ -58,7 +61,7 @@ impl Subject {
         let turns = (rounds * Mode::ALL.len() * REPEATS).to_string();
         let target = Target::start(python, "busy.py", &["--rounds", &turns, "--size", &calls.to_string()]);
         let interpreter = python.file();
-        let plan = python::plan(&interpreter).unwrap_or_else(|error| panic!("plan CPython: {error}"));
+        let plan = python::plan(&interpreter, SourceChoice::Auto).unwrap_or_else(|error| panic!("plan CPython: {error}"));
         Self { target, interpreter, plan, calls }
     }
 

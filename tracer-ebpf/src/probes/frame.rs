@@ -129,7 +129,13 @@ pub(crate) fn raise(ctx: &ProbeContext) {
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
     let object = registers::read(ctx, site.frame_register());
-    let Some(frame) = read_user::<u64>(object + u64::from(layout.frame_object_frame)) else { return };
+    let frame = match layout.frame_object_frame {
+        0 => object,
+        offset => match read_user::<u64>(object + u64::from(offset)) {
+            Some(frame) => frame,
+            None => return,
+        },
+    };
     let Some(code) = function::code_of(layout, frame) else { return };
     let time_ns = consistent_now(thread);
     let answer = function::of_code(thread.process, site.image(), code, time_ns);

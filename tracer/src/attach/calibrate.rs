@@ -12,7 +12,7 @@ use log::debug;
 use tracer_common::{layout::Layout, site::Register};
 
 use super::{AttachError, Hooks, Kernel, uprobe::Target};
-use crate::python::plan::{Meaning, Plan, ProbeSite, Source, Version};
+use crate::python::{plan::{Meaning, Plan, ProbeSite, Source, Unseen, Version}, version::FoundBy};
 
 // Two hooked instructions, each of a kind that the kernel emulates.
 global_asm!(
@@ -140,8 +140,10 @@ fn plan(offset: u64) -> Plan {
     };
     Plan {
         version: Version { major: 0, minor: 0, patch: 0 },
+        found_by: FoundBy::PyVersion,
         source: Source::Eval,
         exact: true,
+        unseen: Unseen::Nothing,
         layout: Layout { frame_previous: 8, resume_mask: 3, ..Layout::default() },
         code_type: 0,
         sites: vec![site(Meaning::End, 1, "calibration end"), site(Meaning::Start, 0, "calibration start")],

@@ -124,7 +124,7 @@ fn explanation(process: &PythonProcess, plan: &Plan, out: &mut impl Write) -> io
     writeln!(out, "process      {} {}", process.pid, shown(&process.command))?;
     writeln!(out, "interpreter  {}", shown(&process.image.shown_path.to_string_lossy()))?;
     writeln!(out, "build id     {}", process.image.build_id())?;
-    writeln!(out, "version      {} (Py_Version in the file)", plan.version)?;
+    writeln!(out, "version      {} ({})", plan.version, plan.found_by)?;
     writeln!(out, "source       {} ({exact})", plan.source)?;
     writeln!(out, "load bias    {:#x}", process.bias)?;
     if discover::jit_active(process.pid) {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_explanation_has_every_site() {
-        let plan = crate::python::plan("/usr/bin/python3.11".as_ref()).expect("CPython 3.11");
+        let plan = crate::python::plan("/usr/bin/python3.11".as_ref(), SourceChoice::Auto).expect("CPython 3.11");
         let process = PythonProcess {
             pid: 1,
             command: "python3.11".to_owned(),

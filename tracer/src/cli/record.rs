@@ -10,6 +10,7 @@ use super::TableArguments;
 use crate::{
     filter::FunctionFilter,
     log::LogKind,
+    python::plan::SourceChoice,
     record::{self, Options, Outcome, Targets},
 };
 
@@ -41,6 +42,9 @@ pub(super) struct Arguments {
     /// Only functions of files that match: '*/handlers/*.py' (repeatable; a function is kept if any glob matches)
     #[arg(long, value_name = "GLOB")]
     file: Vec<String>,
+    /// Where the events come from: the eval loop, or the USDT probes of builds with dtrace
+    #[arg(long, value_name = "SOURCE", default_value = "auto")]
+    source: SourceChoice,
     /// Keep the event log in this folder, which must not exist or be empty
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -73,6 +77,7 @@ impl Arguments {
             targets,
             duration: self.duration,
             filter: FunctionFilter::new(&self.function, &self.file)?,
+            source: self.source,
             log: self.output.map(|path| (path, self.log)),
             ring_bytes: self.ring_size,
             arguments: std::env::args().collect(),

@@ -62,6 +62,15 @@ pub(super) fn after_unlink(elf: &Elf, handler: u64, layout: &Layout) -> Option<H
         }
         unlinked
     })?;
+    next_cheap(elf, path, frame)
+}
+
+/// The first instruction of a path on which a probe is cheap, while the register still holds the frame.
+pub(super) fn next_cheap(
+    elf: &Elf,
+    path: impl Iterator<Item = Instruction>,
+    frame: Iced,
+) -> Option<Hook> {
     for instruction in path {
         if code::emulated(elf, &instruction) {
             return Some(Hook::at(&instruction, code::register(frame)?));
@@ -91,13 +100,13 @@ pub(super) fn first_call(elf: &Elf, handler: u64) -> Option<u64> {
 
 /// `mov qword [Rf+instruction pointer], Rip`: both registers.
 fn store(instruction: &Instruction, layout: &Layout) -> Option<(Iced, Iced)> {
-    let frame = field(instruction, layout.frame_instruction)?;
+    let frame = field(instruction, 0, layout.frame_instruction)?;
     (instruction.code() == Code::Mov_rm64_r64).then(|| (frame, instruction.op1_register()))
 }
 
 /// `mov qword [R+previous], 0`: the register.
 fn unlink(instruction: &Instruction, layout: &Layout, zeroed: &[Iced]) -> Option<Iced> {
-    let frame = field(instruction, layout.frame_previous)?;
+    let frame = field(instruction, 0, layout.frame_previous)?;
     let zero = match instruction.code() {
         Code::Mov_rm64_imm32 => instruction.immediate32() == 0,
         Code::Mov_rm64_r64 => zeroed.contains(&instruction.op1_register()),
@@ -106,10 +115,11 @@ fn unlink(instruction: &Instruction, layout: &Layout, zeroed: &[Iced]) -> Option
     zero.then_some(frame)
 }
 
-/// The base register of an access to memory at a fixed distance from it.
-fn field(instruction: &Instruction, offset: u16) -> Option<Iced> {
+/// The base register where this operand is memory at a fixed distance from it.
+pub(super) fn field(instruction: &Instruction, operand: u32, offset: u16) -> Option<Iced> {
     let base = instruction.memory_base();
-    let plain = instruction.op0_kind() == OpKind::Memory
+    let plain = instruction.op_count() > operand
+        && instruction.op_kind(operand) == OpKind::Memory
         && instruction.memory_index() == Iced::None
         && instruction.memory_displacement64() == u64::from(offset)
         && base.is_gpr64()

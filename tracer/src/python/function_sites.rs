@@ -10,11 +10,12 @@ use super::{
     elf::Elf,
     eval_sites::{self, Hook},
     functions::Functions,
-    handler_table::HandlerTable,
 };
 
-/// Offset of `tp_dealloc` in a type object; the same in all builds that have a GIL.
-const TYPE_DEALLOC: u64 = 48;
+/// From `ob_type` to `tp_dealloc` in a type object: `ob_size`, `tp_name` and two sizes lie between.
+const TYPE_DEALLOC: u64 = 40;
+/// `frame_obj` of a frame of 3.11.
+const FRAME_OBJECT: u16 = 40;
 /// The function that adds a frame to an exception's traceback.
 const TRACEBACK: &str = "PyTraceBack_Here";
 /// Larger than any compiler makes a part of the eval loop, in bytes; the largest seen has 90,000.
@@ -37,6 +38,25 @@ pub(super) fn frame_clear(elf: &Elf, return_value: u64, layout: &Layout) -> Opti
     code::emulated(elf, &first).then(|| Hook::at(&first, Register::Rsi))
 }
 
+/// Entry of `_PyFrame_Clear(frame)` of 3.11, in builds that have not copied it into its callers: it is called for each
+/// frame that returns or is unwound, and for generators freed while suspended.
+/// `return_value` is the handler that calls it, for files in which it has no name.
+pub(super) fn frame_clear_of_3_11(elf: &Elf, return_value: u64) -> Option<Hook> {
+    let entry = match elf.symbol("_PyFrame_Clear") {
+        Some(symbol) => symbol.address,
+        None => eval_sites::first_call(elf, return_value).filter(|&f| asks_object(elf, f))?,
+    };
+    let first = code::instructions(elf, entry, 2).find(|i| i.mnemonic() != Mnemonic::Endbr64)?;
+    code::emulated(elf, &first).then(|| Hook::at(&first, Register::Rdi))
+}
+
+/// Does a function begin by asking for the object that stands for the frame in Python?
+fn asks_object(elf: &Elf, function: u64) -> bool {
+    code::instructions(elf, function, 12).any(|i| {
+        i.code() == Code::Mov_r64_rm64 && eval_sites::field(&i, 1, FRAME_OBJECT) == Some(Iced::RDI)
+    })
+}
+
 /// Does a function begin by asking who owns the frame?
 fn asks_owner(elf: &Elf, function: u64, layout: &Layout) -> bool {
     code::instructions(elf, function, 16).any(|i| {
@@ -48,7 +68,7 @@ fn asks_owner(elf: &Elf, function: u64, layout: &Layout) -> bool {
 
 /// Calls of `PyTraceBack_Here(frame object)` in the eval loop: an exception has reached a frame. Not the function's
 /// entry: others call it for frames that never ran.
-pub(super) fn raises(elf: &Elf, functions: &Functions, handlers: &HandlerTable) -> Vec<Hook> {
+pub(super) fn raises(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Hook> {
     let Some(target) = elf.symbol(TRACEBACK).map(|s| s.address) else { return Vec::new() };
     let calls = eval_loop(elf, functions, handlers).into_iter().flat_map(|part| {
         let size = (part.end - part.start).min(MAX_PART) as usize;
@@ -59,10 +79,10 @@ pub(super) fn raises(elf: &Elf, functions: &Functions, handlers: &HandlerTable) 
 }
 
 /// The parts of the eval loop: compilers split it, and the exported symbol may cover the smallest part only.
-fn eval_loop(elf: &Elf, functions: &Functions, handlers: &HandlerTable) -> Vec<Range<u64>> {
+fn eval_loop(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Range<u64>> {
     let entry = elf.symbol("_PyEval_EvalFrameDefault").map(|s| s.address);
     let mut parts: Vec<_> =
-        handlers.handlers().iter().copied().chain(entry).filter_map(|a| functions.containing(a)).collect();
+        handlers.iter().copied().chain(entry).filter_map(|a| functions.containing(a)).collect();
     parts.sort_unstable_by_key(|part| part.start);
     parts.dedup();
     parts
@@ -83,8 +103,9 @@ fn is_stub(elf: &Elf, stub: u64, function: &str) -> bool {
 }
 
 /// First place in `code_dealloc(code)`, which `PyCode_Type` names, where a probe is cheap and rdi is still the code.
-pub(super) fn code_freed(elf: &Elf, code_type: u64) -> Option<Hook> {
-    let dealloc = elf.pointer_at(code_type.checked_add(TYPE_DEALLOC)?)?;
+pub(super) fn code_freed(elf: &Elf, code_type: u64, layout: &Layout) -> Option<Hook> {
+    let slot = u64::from(layout.object_type) + TYPE_DEALLOC;
+    let dealloc = elf.pointer_at(code_type.checked_add(slot)?)?;
     for instruction in code::instructions(elf, dealloc, REACH) {
         if code::emulated(elf, &instruction) {
             return Some(Hook::at(&instruction, Register::Rdi));

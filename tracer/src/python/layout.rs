@@ -1,4 +1,4 @@
-//! Where the fields of frame, code and str objects lie, per minor version of CPython, in builds with a GIL.
+//! Where the fields of frame, code and str objects lie, per minor version of CPython.
 //!
 //! From 3.13 on an interpreter publishes most of it (`_Py_DebugOffsets`, at the start of `_PyRuntime`), already in
 //! the file. What it publishes wins over the constants here.
@@ -17,15 +17,17 @@ const MAX_OFFSET: u64 = 4096;
 /// `PyCompactUnicodeObject` less `PyASCIIObject`: length and pointer of the UTF-8 form (3.12+).
 const COMPACT_EXTRA: u16 = 16;
 
+/// By how much an object's header is longer in free-threaded builds.
+const FREE_THREADED_HEADER: u16 = 16;
+/// Free-threaded builds from this version on keep whether a str is interned in a byte of its own.
+const FIRST_WITH_INTERNED_BYTE: u8 = 14;
+
 /// Why a layout can't be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LayoutError {
     /// No row for this minor version.
     #[error("its object layout is unknown")]
     Unknown,
-    /// A build without GIL: other layout, other rules.
-    #[error("it is a free-threaded build")]
-    FreeThreaded,
     /// It should publish its offsets, but what is there makes no sense.
     #[error("the offsets that it publishes can't be read")]
     Published,
@@ -66,7 +68,24 @@ fn constants(minor: u8) -> Option<Layout> {
         resume_mask: 3,
         ..Layout::default()
     };
+    // Frames are objects, and know only the index of their last instruction.
+    let before_3_11 = Layout {
+        frame_code: 32,
+        frame_previous: 24,
+        frame_instruction: 0,
+        frame_object_frame: 0,
+        code_flags: 36,
+        code_first_line: 40,
+        code_file: 104,
+        code_name: 112,
+        str_ascii: 48,
+        str_compact: 72,
+        shim_owner: 0,
+        ..common
+    };
     Some(match minor {
+        8 | 9 => Layout { frame_last_index: 104, ..before_3_11 },
+        10 => Layout { frame_last_index: 96, ..before_3_11 },
         11 => Layout {
             frame_code: 32,
             frame_previous: 48,
@@ -154,9 +173,6 @@ impl Published {
         {
             return Err(LayoutError::Published);
         }
-        if word(16) != Some(0) {
-            return Err(LayoutError::FreeThreaded);
-        }
         let offset =
             |at| word(at).filter(|&v| v < MAX_OFFSET).map(|v| v as u16).ok_or(LayoutError::Published);
         layout.frame_previous = offset(self.frame_previous)?;
@@ -171,6 +187,13 @@ impl Published {
         layout.str_length = offset(self.str_length)?;
         layout.str_ascii = offset(self.str_ascii)?;
         layout.str_compact = layout.str_ascii + COMPACT_EXTRA;
+        if word(16) != Some(0) {
+            layout.code_flags += FREE_THREADED_HEADER;
+            layout.frame_object_frame += FREE_THREADED_HEADER;
+            if self.minor >= FIRST_WITH_INTERNED_BYTE {
+                layout.str_kind_shift = 8;
+            }
+        }
         Ok(())
     }
 }

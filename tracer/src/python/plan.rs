@@ -4,6 +4,8 @@ use std::fmt;
 
 use tracer_common::{layout::Layout, site::Register};
 
+use super::version::FoundBy;
+
 /// What a hit at a site says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Meaning {
@@ -66,7 +68,30 @@ impl fmt::Display for Source {
     }
 }
 
-/// Minor version of CPython 3.
+/// Which source the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum SourceChoice {
+    /// The exact and cheapest one that the build has
+    #[default]
+    Auto,
+    /// The probe points of builds with dtrace
+    Usdt,
+    /// The eval loop, as in builds without dtrace
+    Eval,
+}
+
+/// Ways in which frames end without a hit. They come out at the thread's next event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// Every end is seen.
+    Nothing,
+    /// Generators and coroutines that are suspended: no cheap place is passed then.
+    Suspensions,
+    /// Frames that an exception leaves.
+    Unwinds,
+}
+
+/// Version of CPython.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version {
     /// 3
@@ -88,10 +113,14 @@ impl fmt::Display for Version {
 pub struct Plan {
     /// Version of the interpreter.
     pub version: Version,
+    /// How that was found out.
+    pub found_by: FoundBy,
     /// Where the events come from.
     pub source: Source,
     /// Whether counts of starts and ends are exact by this plan.
     pub exact: bool,
+    /// Ends that are not seen.
+    pub unseen: Unseen,
     /// Field offsets of the interpreter's objects.
     pub layout: Layout,
     /// Virtual address of `PyCode_Type` in the file.

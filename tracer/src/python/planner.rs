@@ -1,4 +1,11 @@
 //! Makes the plan of one interpreter image: what it is, where its events pass, and whether all of them do.
+//!
+//! Three ways lead to a plan: the eval loop's opcode handlers (3.11+), the function that runs a frame (up to 3.10), and
+//! the USDT probes of builds that have them.
+
+mod eval_loop;
+mod run_function;
+mod usdt;
 
 use std::path::Path;
 
@@ -7,143 +14,93 @@ use tracer_common::layout::Layout;
 
 use super::{
     elf::Elf,
-    eval_sites::{self, Hook},
+    eval_sites::Hook,
     function_sites,
     functions::Functions,
-    handler_table::HandlerTable,
     layout,
-    opcodes::{self, Opcode, Opcodes},
-    plan::{Meaning, Plan, ProbeSite, Source, Version},
+    plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Unseen, Version},
     refusal::{Build, Lack, Refusal},
     usdt_notes::{self, UsdtNote},
-    version,
+    version::{self, FoundBy},
 };
 
-/// CPython 3.11 has no function that every ending frame passes; from 3.12 on there is one.
-const FIRST_WITH_FRAME_CLEAR: u8 = 12;
+/// From this version on frames are no objects, and a call from Python to Python does not run the eval loop anew.
+const FIRST_WITH_HANDLERS: u8 = 11;
 /// Versions whose plan was compared, call by call, with what the interpreter itself reports.
-const PROVEN: [u8; 3] = [11, 14, 15];
+const PROVEN: [u8; 8] = [8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Plans how to trace the interpreter in a file.
 ///
 /// # Errors
 /// If it can't be traced: a sentence that says what it is and why.
-pub fn plan(path: &Path) -> Result<Plan, Refusal> {
+pub fn plan(path: &Path, choice: SourceChoice) -> Result<Plan, Refusal> {
     let elf = Elf::open(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    plan_elf(&elf, &name)
+    plan_elf(&elf, &name, choice)
 }
 
 /// The same for a file already read.
 ///
 /// # Errors
 /// As for [`plan`].
-pub fn plan_elf(elf: &Elf, name: &str) -> Result<Plan, Refusal> {
-    let version = version::of(elf, name)?;
-    let opcodes = opcodes::of(version.minor).ok_or(Refusal::TooNew(version))?;
+pub fn plan_elf(elf: &Elf, name: &str, choice: SourceChoice) -> Result<Plan, Refusal> {
+    let (version, found_by) = version::of(elf, name)?;
     let notes = usdt_notes::read(elf);
-    let image = Image { elf, version, opcodes, functions: Functions::of(elf), notes };
-    image.plan().map_err(|lack| Refusal::Unsupported { version, build: image.build(), lack })
+    let image = Image { elf, version, found_by, functions: Functions::of(elf), notes };
+    image.plan(choice).map_err(|lack| match lack {
+        Lack::Version => Refusal::TooNew(version),
+        lack => Refusal::Unsupported { version, build: image.build(), lack },
+    })
 }
 
 /// What the steps of planning share.
 struct Image<'a> {
     elf: &'a Elf,
     version: Version,
-    opcodes: &'static Opcodes,
+    found_by: FoundBy,
     functions: Functions,
     notes: Vec<UsdtNote>,
 }
 
 impl Image<'_> {
     fn build(&self) -> Build {
-        Build { library: !self.elf.is_program(), dtrace: self.returns().is_some() }
+        Build { library: !self.elf.is_program(), dtrace: self.note("function__return").is_some() }
     }
 
-    fn returns(&self) -> Option<&UsdtNote> {
-        self.notes.iter().find(|n| n.provider == "python" && n.name == "function__return")
+    /// A probe point of the interpreter.
+    fn note(&self, name: &str) -> Option<&UsdtNote> {
+        self.notes.iter().find(|n| n.provider == "python" && n.name == name)
     }
 
-    fn plan(&self) -> Result<Plan, Lack> {
+    fn plan(&self, choice: SourceChoice) -> Result<Plan, Lack> {
         let layout = layout::of(self.version.minor, self.elf)?;
-        let handlers = HandlerTable::find(self.elf, self.opcodes).ok_or(Lack::HandlerTable)?;
+        let draft = match choice {
+            SourceChoice::Usdt => self.usdt(&layout),
+            _ if self.version.minor < FIRST_WITH_HANDLERS => self.run_function(&layout),
+            _ => self.eval_loop(&layout, choice == SourceChoice::Auto),
+        }?;
         let code_type = self.elf.symbol("PyCode_Type").ok_or(Lack::CodeFreed)?.address;
-        let mut sites = self.starts(&handlers, &layout)?;
-        let source = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
-            sites.push(self.usdt_end()?);
-            Source::EvalUsdt
-        } else {
-            sites.extend(self.yields(&handlers, &layout)?);
-            sites.push(self.frame_end(&handlers, &layout)?);
-            Source::Eval
-        };
-        sites.extend(self.raises(&handlers)?);
-        sites.push(self.code_freed(code_type)?);
-        let sites = one_per_address(sites)?;
+        let mut sites = draft.sites;
+        sites.push(self.code_freed(code_type, &layout)?);
         Ok(Plan {
             version: self.version,
-            source,
+            found_by: self.found_by,
+            source: draft.source,
             exact: PROVEN.contains(&self.version.minor),
+            unseen: draft.unseen,
             layout,
             code_type,
-            sites,
+            sites: one_per_address(sites)?,
         })
     }
 
-    fn starts(&self, handlers: &HandlerTable, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
-        let site = |opcode: &Opcode| {
-            let hook = eval_sites::after_store(self.elf, handlers.handler(opcode.number), layout);
-            let hook = hook.ok_or(Lack::Handler(opcode.name))?;
-            let site = self.site(Meaning::Start, hook, format!("{} handler", opcode.name));
-            site.map(|site| ProbeSite { opcodes: opcode.accepts, ..site }).ok_or(Lack::Handler(opcode.name))
-        };
-        self.opcodes.starts.iter().map(site).collect()
+    fn code_freed(&self, code_type: u64, layout: &Layout) -> Result<ProbeSite, Lack> {
+        let hook = function_sites::code_freed(self.elf, code_type, layout);
+        self.site(Meaning::CodeFreed, hook, "code_dealloc").ok_or(Lack::CodeFreed)
     }
 
-    fn yields(&self, handlers: &HandlerTable, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
-        let site = |opcode: &Opcode| {
-            let handler = handlers.handler(opcode.number);
-            let hook = eval_sites::after_store(self.elf, handler, layout)
-                .or_else(|| eval_sites::after_unlink(self.elf, handler, layout))
-                .ok_or(Lack::Handler(opcode.name))?;
-            // The stored pointer may be ahead of the opcode already, so nothing is to rely on it.
-            let hook = Hook { instruction: None, ..hook };
-            let site = self.site(Meaning::Yield, hook, format!("{} handler", opcode.name));
-            site.ok_or(Lack::Handler(opcode.name))
-        };
-        self.opcodes.yields.iter().map(site).collect()
-    }
-
-    fn usdt_end(&self) -> Result<ProbeSite, Lack> {
-        let note = self.returns().ok_or(Lack::FrameEnd)?;
-        let semaphore = note.semaphore.and_then(|address| self.elf.file_offset(address));
-        let hook = function_sites::probe_function(self.elf, &self.functions, note.address);
-        let site = hook.and_then(|hook| self.site(Meaning::End, hook, "USDT function__return".to_owned()));
-        site.map(|site| ProbeSite { semaphore_offset: semaphore, ..site }).ok_or(Lack::FrameEnd)
-    }
-
-    fn frame_end(&self, handlers: &HandlerTable, layout: &Layout) -> Result<ProbeSite, Lack> {
-        let hook = function_sites::frame_clear(self.elf, handlers.handler(self.opcodes.return_value), layout);
-        let site = hook.and_then(|hook| self.site(Meaning::End, hook, "_PyEval_FrameClearAndPop".to_owned()));
-        site.ok_or(Lack::FrameClear)
-    }
-
-    fn raises(&self, handlers: &HandlerTable) -> Result<Vec<ProbeSite>, Lack> {
-        let hooks = function_sites::raises(self.elf, &self.functions, handlers);
-        let sites: Vec<_> = hooks
-            .into_iter()
-            .filter_map(|hook| self.site(Meaning::Raise, hook, "call of PyTraceBack_Here".to_owned()))
-            .collect();
-        if sites.is_empty() { Err(Lack::Raise) } else { Ok(sites) }
-    }
-
-    fn code_freed(&self, code_type: u64) -> Result<ProbeSite, Lack> {
-        let hook = function_sites::code_freed(self.elf, code_type);
-        let site = hook.and_then(|hook| self.site(Meaning::CodeFreed, hook, "code_dealloc".to_owned()));
-        site.ok_or(Lack::CodeFreed)
-    }
-
-    fn site(&self, meaning: Meaning, hook: Hook, what: String) -> Option<ProbeSite> {
+    fn site(&self, meaning: Meaning, hook: Option<Hook>, what: &str) -> Option<ProbeSite> {
+        let hook = hook?;
         Some(ProbeSite {
             meaning,
             address: hook.address,
@@ -154,9 +111,16 @@ impl Image<'_> {
             opcodes: [0, 0],
             text: hook.text,
             emulated: true,
-            what,
+            what: what.to_owned(),
         })
     }
+}
+
+/// The part of a plan in which the ways differ.
+struct Draft {
+    source: Source,
+    unseen: Unseen,
+    sites: Vec<ProbeSite>,
 }
 
 /// Joins sites that opcodes with a common handler share.
@@ -224,7 +188,7 @@ mod tests {
     #[test]
     fn python_3_11_of_debian_12() {
         let path = Path::new(PYTHON311);
-        let plan = plan(path).expect("CPython 3.11 with dtrace");
+        let plan = plan(path, SourceChoice::Auto).expect("CPython 3.11 with dtrace");
         check(&plan, path);
         assert_eq!((plan.version.minor, plan.source, plan.exact), (11, Source::EvalUsdt, true));
         let starts = sites(&plan, Meaning::Start);
@@ -243,7 +207,7 @@ mod tests {
     #[test]
     fn python_3_15_of_debian_sid() {
         let Some(path) = python315() else { return };
-        let plan = plan(&path).expect("CPython 3.15");
+        let plan = plan(&path, SourceChoice::Auto).expect("CPython 3.15");
         check(&plan, &path);
         assert_eq!((plan.version.minor, plan.source, plan.exact), (15, Source::Eval, true));
         let opcodes: Vec<_> = sites(&plan, Meaning::Start).iter().map(|s| s.opcodes[0]).collect();
@@ -261,7 +225,7 @@ mod tests {
     #[test]
     fn published_layout_of_3_15() {
         let Some(path) = python315() else { return };
-        let layout = plan(&path).expect("CPython 3.15").layout;
+        let layout = plan(&path, SourceChoice::Auto).expect("CPython 3.15").layout;
         assert_eq!((layout.frame_code, layout.frame_previous, layout.frame_instruction), (0, 8, 56));
         assert_eq!((layout.code_file, layout.code_name, layout.code_first_line), (112, 128, 68));
         assert_eq!((layout.str_ascii, layout.str_compact, layout.frame_owner), (40, 56, 74));
@@ -269,10 +233,10 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        assert!(matches!(plan(Path::new("/bin/ls")), Err(Refusal::NotPython)));
-        assert!(matches!(plan(Path::new("/etc/passwd")), Err(Refusal::File(ElfError::NotElf))));
-        assert!(matches!(plan(Path::new("/dev/zero")), Err(Refusal::File(ElfError::Read(_)))));
-        assert!(matches!(plan(Path::new("/nonexistent")), Err(Refusal::File(ElfError::Read(_)))));
+        assert!(matches!(plan(Path::new("/bin/ls"), SourceChoice::Auto), Err(Refusal::NotPython)));
+        assert!(matches!(plan(Path::new("/etc/passwd"), SourceChoice::Auto), Err(Refusal::File(ElfError::NotElf))));
+        assert!(matches!(plan(Path::new("/dev/zero"), SourceChoice::Auto), Err(Refusal::File(ElfError::Read(_)))));
+        assert!(matches!(plan(Path::new("/nonexistent"), SourceChoice::Auto), Err(Refusal::File(ElfError::Read(_)))));
     }
 
     /// A damaged file gives a plan or a refusal, never a panic.

@@ -18,8 +18,8 @@ pub enum Refusal {
     /// PyPy compiles Python to machine code of its own.
     #[error("PyPy is not supported: only CPython is")]
     PyPy,
-    /// Before 3.11.
-    #[error("CPython {0} is not supported yet: this release supports 3.11 (built with dtrace) and 3.15")]
+    /// Before 3.8.
+    #[error("CPython {0} is too old: 3.8 and later are supported")]
     TooOld(String),
     /// Newer than the tables.
     #[error("CPython {0} is not known to this release: look for a newer pytracer")]
@@ -67,7 +67,7 @@ impl fmt::Display for Build {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Lack {
     /// Object layout.
-    #[error("{0}; use a build with a GIL")]
+    #[error("{0}")]
     Layout(#[from] LayoutError),
     /// No table of opcode handlers.
     #[error(
@@ -80,9 +80,18 @@ pub enum Lack {
     /// A handler without a usable place.
     #[error("the handler of {0} has no instruction that a probe can stand on cheaply")]
     Handler(&'static str),
-    /// No way to see frames end.
-    #[error("nothing tells when its frames end; use a build with dtrace (configure --with-dtrace)")]
-    FrameEnd,
+    /// The function that runs frames (up to 3.10) has an unknown shape.
+    #[error("the place where its frames begin or end was not found; use your distribution's build")]
+    Run,
+    /// Newer than the tables.
+    #[error("its opcodes are unknown")]
+    Version,
+    /// USDT asked for, and not there.
+    #[error("it has no USDT probes for functions (CPython 3.12 to 3.14 never have them, others if built --with-dtrace); leave --source out")]
+    Usdt,
+    /// USDT asked for, and broken.
+    #[error("its USDT probe function__entry is not passed by calls from Python; leave --source out")]
+    UsdtEntry,
     /// The function cannot be found.
     #[error("the function that clears a frame was not found")]
     FrameClear,

@@ -18,6 +18,7 @@ use crate::{
     engine::{Engine, Message},
     event::{Event, ProcessIndex},
     pipeline::{ProcessTotals, ThreadTotals},
+    python::plan::SourceChoice,
     text::one_line,
 };
 
@@ -77,11 +78,11 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn new(kernel: Kernel) -> Self {
+    pub(super) fn new(kernel: Kernel, source: SourceChoice) -> Self {
         Self {
             before: Totals::of(&kernel),
             kernel,
-            plans: PlanCache::default(),
+            plans: PlanCache::new(source),
             processes: BTreeMap::new(),
             images: HashMap::new(),
             all: false,

@@ -1,0 +1,114 @@
+//! CPython 3.11 and later: frames begin, yield and raise in the eval loop's opcode handlers, and end in one function.
+
+use tracer_common::layout::Layout;
+
+use super::{Draft, Image};
+use crate::python::{
+    eval_sites::{self, Hook},
+    function_sites,
+    handler_table::HandlerTable,
+    opcodes::{self, Opcode, Opcodes},
+    plan::{Meaning, ProbeSite, Source, Unseen},
+    refusal::Lack,
+};
+
+/// CPython 3.11 has no function that every ending frame passes in every build; from 3.12 on there is one.
+const FIRST_WITH_FRAME_CLEAR: u8 = 12;
+
+/// The handlers of an image.
+struct Handlers {
+    table: HandlerTable,
+    opcodes: &'static Opcodes,
+}
+
+impl Image<'_> {
+    /// `usdt`: the probe point at which frames end may be used where there is one.
+    pub(super) fn eval_loop(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+        let opcodes = opcodes::of(self.version.minor).ok_or(Lack::Version)?;
+        let table = HandlerTable::find(self.elf, opcodes).ok_or(Lack::HandlerTable)?;
+        let handlers = Handlers { table, opcodes };
+        let mut draft = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
+            self.ends_of_3_11(&handlers, layout, usdt)?
+        } else {
+            self.ends(&handlers, layout)?
+        };
+        draft.sites.extend(self.starts(&handlers, layout)?);
+        draft.sites.extend(self.raises(handlers.table.handlers())?);
+        Ok(draft)
+    }
+
+    fn starts(&self, handlers: &Handlers, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
+        let site = |opcode: &Opcode| {
+            let hook = eval_sites::after_store(self.elf, handlers.table.handler(opcode.number), layout);
+            let site = self.site(Meaning::Start, hook, &handler(opcode));
+            site.map(|site| ProbeSite { opcodes: opcode.accepts, ..site }).ok_or(Lack::Handler(opcode.name))
+        };
+        handlers.opcodes.starts.iter().map(site).collect()
+    }
+
+    /// All ends, by one function, and the suspensions that have a handler with a cheap place.
+    fn ends(&self, handlers: &Handlers, layout: &Layout) -> Result<Draft, Lack> {
+        let end = function_sites::frame_clear(
+            self.elf,
+            handlers.table.handler(handlers.opcodes.return_value),
+            layout,
+        );
+        let end = self.site(Meaning::End, end, "_PyEval_FrameClearAndPop").ok_or(Lack::FrameClear)?;
+        let yields = handlers.opcodes.yields.iter().map(|opcode| self.suspension(handlers, opcode, layout));
+        let mut sites: Vec<_> = yields.flatten().collect();
+        let unseen =
+            if sites.len() < handlers.opcodes.yields.len() { Unseen::Suspensions } else { Unseen::Nothing };
+        sites.push(end);
+        Ok(Draft { source: Source::Eval, unseen, sites })
+    }
+
+    fn ends_of_3_11(&self, handlers: &Handlers, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+        if usdt && let Some(end) = self.usdt_end() {
+            return Ok(Draft { source: Source::EvalUsdt, unseen: Unseen::Nothing, sites: vec![end] });
+        }
+        let yields = handlers.opcodes.yields.iter().map(|opcode| {
+            self.suspension(handlers, opcode, layout).ok_or(Lack::Handler(opcode.name))
+        });
+        let mut sites = yields.collect::<Result<Vec<_>, _>>()?;
+        let return_value = handlers.table.handler(handlers.opcodes.return_value);
+        let clear = function_sites::frame_clear_of_3_11(self.elf, return_value);
+        let unseen = match self.site(Meaning::End, clear, "_PyFrame_Clear") {
+            Some(end) => {
+                sites.push(end);
+                Unseen::Nothing
+            }
+            None => {
+                let hook = eval_sites::after_store(self.elf, return_value, layout).map(without_instruction);
+                let end = self.site(Meaning::End, hook, "RETURN_VALUE handler");
+                sites.push(end.ok_or(Lack::Handler("RETURN_VALUE"))?);
+                Unseen::Unwinds
+            }
+        };
+        Ok(Draft { source: Source::Eval, unseen, sites })
+    }
+
+    fn suspension(&self, handlers: &Handlers, opcode: &Opcode, layout: &Layout) -> Option<ProbeSite> {
+        let address = handlers.table.handler(opcode.number);
+        let hook = eval_sites::after_store(self.elf, address, layout)
+            .or_else(|| eval_sites::after_unlink(self.elf, address, layout));
+        self.site(Meaning::Yield, hook.map(without_instruction), &handler(opcode))
+    }
+
+    pub(super) fn raises(&self, handlers: &[u64]) -> Result<Vec<ProbeSite>, Lack> {
+        let hooks = function_sites::raises(self.elf, &self.functions, handlers);
+        let sites: Vec<_> = hooks
+            .into_iter()
+            .filter_map(|hook| self.site(Meaning::Raise, Some(hook), "call of PyTraceBack_Here"))
+            .collect();
+        if sites.is_empty() { Err(Lack::Raise) } else { Ok(sites) }
+    }
+}
+
+fn handler(opcode: &Opcode) -> String {
+    format!("{} handler", opcode.name)
+}
+
+/// Where a frame is left, the stored pointer may be ahead of the opcode already: nothing is to rely on it.
+fn without_instruction(hook: Hook) -> Hook {
+    Hook { instruction: None, ..hook }
+}

@@ -1,0 +1,32 @@
+//! CPython up to 3.10: each run of a frame is one call of a function.
+
+use iced_x86::Register as Iced;
+use tracer_common::layout::Layout;
+
+use super::{Draft, Image};
+use crate::python::{
+    plan::{Meaning, Source, Unseen},
+    refusal::Lack,
+    run_sites,
+};
+
+/// From this version on the thread state is passed as well, before the frame.
+const FIRST_WITH_THREAD_STATE: u8 = 9;
+
+impl Image<'_> {
+    pub(super) fn run_function(&self, layout: &Layout) -> Result<Draft, Lack> {
+        let argument = if self.version.minor < FIRST_WITH_THREAD_STATE { Iced::RDI } else { Iced::RSI };
+        let begin = run_sites::begin(self.elf, argument);
+        let begin = self.site(Meaning::Start, begin, "_PyEval_EvalFrameDefault, begin").ok_or(Lack::Run)?;
+        let ends = run_sites::ends(self.elf, &self.functions, layout).into_iter();
+        let mut sites: Vec<_> = ends
+            .filter_map(|hook| self.site(Meaning::End, Some(hook), "_PyEval_EvalFrameDefault, end"))
+            .collect();
+        if sites.is_empty() {
+            return Err(Lack::Run);
+        }
+        sites.push(begin);
+        sites.extend(self.raises(&[])?);
+        Ok(Draft { source: Source::Eval, unseen: Unseen::Nothing, sites })
+    }
+}
