@@ -42,6 +42,8 @@ pub struct Layout {
     pub shim_owner: u8,
     /// Bits of RESUME's argument that tell where it stands (3 up to 3.14, 7 from 3.15 on).
     pub resume_mask: u8,
+    /// The opcodes of RESUME in all its forms; 0: none.
+    pub resume_opcodes: [u8; 4],
     /// A RESUME with this location does not begin anything (4 in 3.15: a generator expression's prologue); 0: none.
     pub resume_ignored: u8,
     /// 1 once all sites of the image are hooked: new processes of it may be taken up (`--all`).
@@ -50,7 +52,7 @@ pub struct Layout {
     pub pad: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Layout>() == 38);
+const _: () = assert!(size_of::<Layout>() == 42);
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), integers only, no implicit padding (the size is asserted above).

@@ -29,6 +29,10 @@ pub mod kind {
     /// [`super::FrameRecord`]: one frame of a thread's stack as the interpreter has it, innermost first; the
     /// run of them ends with [`super::flag::OUTERMOST`] or [`super::flag::TRUNCATED`] in a record without a frame.
     pub const HELD: u8 = 5;
+    /// [`super::CalledRecord`]: a START where ends are not all seen: it says what the new frame was called from.
+    pub const CALLED: u8 = 6;
+    /// [`super::CalledRecord`]: a RAISE where ends are not all seen.
+    pub const THROWN: u8 = 7;
     /// [`super::CountersRecord`]: a thread's running counters, before the frame record of the same time.
     pub const COUNTERS: u8 = 8;
     /// [`super::LossRecord`]: what this thread could not send since its last record.
@@ -55,8 +59,10 @@ pub mod kind {
 
 /// Bits of [`Header::flags`]; their meaning depends on the kind.
 pub mod flag {
-    /// START: after a yield or await, not a new call.
+    /// START, CALLED: after a yield or await, not a new call. THROWN: the frame was suspended, and goes on by this.
     pub const RESUMED: u8 = 1;
+    /// CALLED, THROWN: frames that are on the stack no more without an END or YIELD were suspended; else unwound.
+    pub const SUSPENDED_UNSEEN: u8 = 2;
     /// HELD: the chain is complete.
     pub const OUTERMOST: u8 = 1;
     /// HELD: the chain was cut at [`crate::limits::CHAIN_FRAMES`] or at an unreadable frame.
@@ -93,6 +99,18 @@ record! {
         header: Header,
         /// Address of the interpreter's frame; reused by the next call once the frame has ended.
         frame: u64,
+    }
+}
+
+record! {
+    /// CALLED, THROWN. `header.value` is the function id.
+    CalledRecord, 32, {
+        /// See [`Header`].
+        header: Header,
+        /// Address of the interpreter's frame.
+        frame: u64,
+        /// Address of the frame that called it; 0: none, or not readable.
+        caller: u64,
     }
 }
 

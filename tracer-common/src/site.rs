@@ -38,15 +38,59 @@ pub enum Register {
     R15 = 15,
 }
 
+/// Which of the opcodes that begin a frame, or go on in it, a site belongs to.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// `RESUME`, or no opcode's site.
+    #[default]
+    General = 0,
+    /// `RESUME_CHECK` and its like. If its check fails, the general handler runs as well.
+    Quick = 1,
+    /// `INSTRUMENTED_RESUME`.
+    Instrumented = 2,
+}
+
+/// Which ends of frames pass no site.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unseen {
+    /// None: every end is seen.
+    #[default]
+    Nothing = 0,
+    /// Generators and coroutines that are suspended.
+    Suspensions = 1,
+    /// Frames that an exception leaves.
+    Unwinds = 2,
+}
+
+/// What the cookie says of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SiteParts {
+    /// Index of the interpreter image.
+    pub image: u8,
+    /// Register with the frame.
+    pub frame: Register,
+    /// Register with the frame's instruction pointer, and how much it is ahead of the stored one.
+    pub instruction: Option<(Register, i8)>,
+    /// Opcodes that may stand there; the same twice if only one may.
+    pub opcodes: [u8; 2],
+    /// Which opcode's site it is.
+    pub form: Form,
+    /// Of the whole plan.
+    pub unseen: Unseen,
+}
+
 /// The packed word. Bits: 0-7 image, 8-11 frame register, 12-15 instruction pointer register,
-/// 16 has an instruction pointer, 24-31 its delta (signed), 32-39 and 40-47 accepted opcodes.
+/// 16 has an instruction pointer, 17-18 unseen ends, 19-20 form, 24-31 the instruction pointer's delta (signed),
+/// 32-39 and 40-47 accepted opcodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site(pub u64);
 
 impl Site {
-    /// Packs a site. `instruction` is the register that holds the frame's instruction pointer and how much the
-    /// register is ahead of it; `opcodes` are those that may stand there (the same twice if only one may).
-    pub fn new(image: u8, frame: Register, instruction: Option<(Register, i8)>, opcodes: [u8; 2]) -> Self {
+    /// Packs a site.
+    pub fn new(parts: SiteParts) -> Self {
+        let SiteParts { image, frame, instruction, opcodes, form, unseen } = parts;
         let (ip, delta, has_ip) = match instruction {
             Some((register, delta)) => (register as u64, u64::from(delta as u8), 1),
             None => (0, 0, 0),
@@ -56,6 +100,8 @@ impl Site {
                 | (frame as u64) << 8
                 | ip << 12
                 | has_ip << 16
+                | (unseen as u64) << 17
+                | (form as u64) << 19
                 | delta << 24
                 | u64::from(opcodes[0]) << 32
                 | u64::from(opcodes[1]) << 40,
@@ -84,6 +130,24 @@ impl Site {
     #[inline(always)]
     pub fn instruction_delta(self) -> i64 {
         i64::from((self.0 >> 24) as u8 as i8)
+    }
+
+    /// Are there ends of frames that pass no site?
+    #[inline(always)]
+    pub fn misses_ends(self) -> bool {
+        self.0 >> 17 & 3 != 0
+    }
+
+    /// Do suspensions pass no site?
+    #[inline(always)]
+    pub fn misses_suspensions(self) -> bool {
+        self.0 >> 17 & 3 == Unseen::Suspensions as u64
+    }
+
+    /// Number of the [`Form`].
+    #[inline(always)]
+    pub fn form(self) -> u32 {
+        (self.0 >> 19 & 3) as u32
     }
 
     /// May this opcode stand at the frame's instruction pointer?

@@ -97,6 +97,16 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
     0
 }
 
+/// The frame that called a frame; 0: none, or not readable. `stack`: the stack pointer, above which the interpreter
+/// keeps frames that are no function's.
+#[inline(always)]
+pub(crate) fn caller(layout: &Layout, frame: u64, stack: u64) -> u64 {
+    const NEAR: u64 = 8 << 20;
+    let previous = |frame: u64| read_user::<u64>(frame + u64::from(layout.frame_previous)).unwrap_or(0);
+    let caller = previous(frame);
+    if caller.wrapping_sub(stack) < NEAR && is_shim(layout, caller) { previous(caller) } else { caller }
+}
+
 #[inline(always)]
 fn is_shim(layout: &Layout, frame: u64) -> bool {
     layout.shim_owner != 0

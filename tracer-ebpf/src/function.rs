@@ -49,12 +49,18 @@ pub(crate) fn is_unwanted(answer: u64) -> bool {
 /// The function that starts at a START site, as id and bits of [`cached`]; [`NO_ROOM`] or [`NOT_CODE`] if unknown.
 #[inline(always)]
 pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32) -> u64 {
-    let Some(register) = site.instruction_register() else {
+    let Some(instruction) = instruction(ctx, site) else {
         return of_frame(frame, process, site.image());
     };
-    let instruction = registers::read(ctx, register).wrapping_sub(site.instruction_delta() as u64);
     let known = recall(instruction, process);
     if known != UNKNOWN { known } else { learn(frame, instruction, process, site.0) }
+}
+
+/// The instruction that a START site is about, where a register tells it.
+#[inline(always)]
+pub(crate) fn instruction(ctx: &ProbeContext, site: Site) -> Option<u64> {
+    let register = site.instruction_register()?;
+    Some(registers::read(ctx, register).wrapping_sub(site.instruction_delta() as u64))
 }
 
 /// The function of a frame that begins, where no register tells the instruction.
@@ -143,7 +149,8 @@ fn recall(address: u64, process: u32) -> u64 {
             ptr::read_volatile(&raw const (*entry).key),
         )
     };
-    let valid = first == key && second == key && value >> cached::GENERATION_SHIFT == generation & 0xffff_ffff;
+    let valid =
+        first == key && second == key && value >> cached::GENERATION_SHIFT == generation & 0xffff_ffff;
     if valid { value & 0xffff_ffff } else { UNKNOWN }
 }
 

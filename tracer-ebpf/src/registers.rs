@@ -4,6 +4,9 @@ use core::arch::asm;
 
 use aya_ebpf::{EbpfContext as _, programs::ProbeContext};
 
+/// Number of rsp.
+pub(crate) const STACK_POINTER: u64 = 4;
+
 /// Reads a general register by the number that instructions encode it with.
 ///
 /// One load with a constant offset per register: the verifier refuses a computed offset into the context, and

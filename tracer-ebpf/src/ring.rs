@@ -3,7 +3,7 @@
 
 use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
 use tracer_common::{
-    record::{CountersRecord, FrameRecord, Header, LossRecord, TaskRecord, kind},
+    record::{CalledRecord, CountersRecord, FrameRecord, Header, LossRecord, TaskRecord, kind},
     state::{Process, Thread, thread_state, total},
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct FrameEvent {
     pub(crate) flags: u8,
     pub(crate) function: u32,
     pub(crate) frame: u64,
+    /// Where ends are not all seen: what the frame was called from.
+    pub(crate) caller: Option<u64>,
 }
 
 /// Sends a frame event, before it whatever the loader must know first: the thread, losses and the stack they
@@ -97,7 +99,11 @@ pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from
         kind: event.kind,
         flags: event.flags,
     };
-    if !send(FrameRecord { header, frame: event.frame }) {
+    let sent = match event.caller {
+        None => send(FrameRecord { header, frame: event.frame }),
+        Some(caller) => send(CalledRecord { header, frame: event.frame, caller }),
+    };
+    if !sent {
         lose(thread);
     }
 }

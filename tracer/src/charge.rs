@@ -77,6 +77,22 @@ pub enum Ended {
     Unseen,
     /// Open when its thread ended or its process called exec.
     WithThread,
+    /// Yielded or awaits, where the source does not see that; the time is when it came out.
+    SuspendedUnseen,
+    /// Left by an exception, where the source does not see that; the time is when it came out.
+    RaisedUnseen,
+}
+
+impl Ended {
+    /// Did the function end in the window, as far as is known, and not only with what was recorded?
+    pub fn by_itself(self) -> bool {
+        !matches!(self, Self::OpenAtDetach | Self::WithThread | Self::Unseen)
+    }
+
+    /// Is the time of the end only a bound from above?
+    pub fn is_late(self) -> bool {
+        matches!(self, Self::SuspendedUnseen | Self::RaisedUnseen)
+    }
 }
 
 /// A function begins or goes on.
@@ -138,6 +154,8 @@ pub struct Activation {
     pub began: Began,
     /// Its last event was an exception.
     pub raised: bool,
+    /// The thread's meter at that event.
+    pub raised_at: Cost,
     /// The same function is open further out.
     pub recursive: bool,
     /// Calls and resumptions made directly by it.

@@ -4,13 +4,13 @@ use thiserror::Error;
 use tracer_common::{
     limits::{FILE_BYTES, NAME_BYTES},
     record::{
-        CountersRecord, FrameRecord, FunctionRecord, Header, LossRecord, RssBaseRecord, RssRecord,
-        TaskRecord, flag, kind,
+        CalledRecord, CountersRecord, FrameRecord, FunctionRecord, Header, LossRecord, RssBaseRecord,
+        RssRecord, TaskRecord, flag, kind,
     },
 };
 use zerocopy::FromBytes;
 
-use crate::event::{Cause, Event, FrameEvent, Function, Member};
+use crate::event::{Cause, Event, FrameEvent, Function, Member, UnseenEnd};
 
 /// Resident memory counters count pages of this many bytes (x86-64).
 const PAGE_BYTES: i64 = 4096;
@@ -47,6 +47,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         kind::START | kind::END | kind::YIELD | kind::RAISE | kind::HELD => {
             frame(&record(bytes, header.kind)?)
         }
+        kind::CALLED | kind::THROWN => called(&record(bytes, header.kind)?),
         kind::COUNTERS => {
             let counters: CountersRecord = record(bytes, header.kind)?;
             Event::Counters { time_ns, thread, off_cpu_ns: counters.off_cpu_ns, faults: counters.faults }
@@ -95,6 +96,18 @@ fn frame(record: &FrameRecord) -> Event {
         _ => FrameEvent::Held { function },
     };
     Event::Frame { time_ns, thread, frame: record.frame, what }
+}
+
+fn called(record: &CalledRecord) -> Event {
+    let Header { time_ns, value: function, thread, kind, flags } = record.header;
+    let (frame, caller, resumed) = (record.frame, record.caller, flags & flag::RESUMED != 0);
+    let unseen = if flags & flag::SUSPENDED_UNSEEN != 0 { UnseenEnd::Suspended } else { UnseenEnd::Raised };
+    let what = if kind == kind::CALLED {
+        FrameEvent::Called { resumed, function, caller, unseen }
+    } else {
+        FrameEvent::Thrown { suspended: resumed, function, caller, unseen }
+    };
+    Event::Frame { time_ns, thread, frame, what }
 }
 
 fn rss(record: &RssRecord) -> Result<Event, DecodeError> {
@@ -178,6 +191,20 @@ mod tests {
         let record = FrameRecord { header: header(kind::START, flag::RESUMED), frame: 0x7f00_1234 };
         let what = FrameEvent::Start { resumed: true, function: 5 };
         let event = Event::Frame { time_ns: 7, thread: 3, frame: 0x7f00_1234, what };
+        assert_eq!(decode(record.as_bytes()), Ok(event));
+    }
+
+    #[test]
+    fn a_caller_comes_along_where_ends_are_not_seen() {
+        let flags = flag::RESUMED | flag::SUSPENDED_UNSEEN;
+        let record = CalledRecord { header: header(kind::THROWN, flags), frame: 1, caller: 2 };
+        let unseen = UnseenEnd::Suspended;
+        let what = FrameEvent::Thrown { suspended: true, function: 5, caller: 2, unseen };
+        let event = Event::Frame { time_ns: 7, thread: 3, frame: 1, what };
+        assert_eq!(decode(record.as_bytes()), Ok(event));
+        let record = CalledRecord { header: header(kind::CALLED, 0), frame: 1, caller: 0 };
+        let what = FrameEvent::Called { resumed: false, function: 5, caller: 0, unseen: UnseenEnd::Raised };
+        let event = Event::Frame { time_ns: 7, thread: 3, frame: 1, what };
         assert_eq!(decode(record.as_bytes()), Ok(event));
     }
 

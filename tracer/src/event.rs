@@ -51,6 +51,15 @@ pub struct Function {
     pub line: u32,
 }
 
+/// What became of frames that are open no more without an event of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnseenEnd {
+    /// They were suspended.
+    Suspended,
+    /// An exception left them.
+    Raised,
+}
+
 /// What a frame did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameEvent {
@@ -69,6 +78,28 @@ pub enum FrameEvent {
     Raise {
         /// Its function.
         function: FunctionId,
+    },
+    /// As `Start`, where the source does not see all ends.
+    Called {
+        /// After a yield or await.
+        resumed: bool,
+        /// Its function.
+        function: FunctionId,
+        /// The frame that called it; 0: unknown. What lies above that one has ended.
+        caller: u64,
+        /// How.
+        unseen: UnseenEnd,
+    },
+    /// As `Raise`, where the source does not see all ends.
+    Thrown {
+        /// It was suspended, and goes on by this.
+        suspended: bool,
+        /// Its function.
+        function: FunctionId,
+        /// The frame that called it; 0: unknown. What lies above that one has ended.
+        caller: u64,
+        /// How.
+        unseen: UnseenEnd,
     },
     /// Part of the thread's stack as the interpreter has it, innermost first.
     Held {

@@ -117,6 +117,12 @@ pub struct FunctionReport {
     /// Calls, resumptions, and calls found open.
     #[serde(default)]
     pub activations: u64,
+    /// How often it returned, raised or was suspended.
+    #[serde(default)]
+    pub ends: u64,
+    /// Those of them that came out only at the thread's next event: the times are bounds from above.
+    #[serde(default)]
+    pub late_ends: u64,
     /// Calls and resumptions made directly by it.
     #[serde(default)]
     pub calls_made: u64,
@@ -131,6 +137,9 @@ pub struct Account {
     pub lost: u64,
     /// Frames whose beginning or end was not seen.
     pub repaired: u64,
+    /// Ends that the source does not see, and that came out at the thread's next event.
+    #[serde(default)]
+    pub late_ends: u64,
     /// Calls cut off by the beginning of the window.
     pub open_at_attach: u64,
     /// Calls cut off by its end.
@@ -207,6 +216,8 @@ impl FunctionReport {
             cum_rss_bytes: sums.cumulative.rss_bytes,
             page_faults: sums.own.faults,
             activations: sums.activations,
+            ends: sums.ends,
+            late_ends: sums.late_ends,
             calls_made: sums.calls_made,
         }
     }
@@ -241,6 +252,8 @@ fn merge(into: &mut FunctionReport, row: &FunctionReport) {
     into.cum_rss_bytes = into.cum_rss_bytes.saturating_add(row.cum_rss_bytes);
     into.page_faults = into.page_faults.saturating_add(row.page_faults);
     into.activations = into.activations.saturating_add(row.activations);
+    into.ends = into.ends.saturating_add(row.ends);
+    into.late_ends = into.late_ends.saturating_add(row.late_ends);
     into.calls_made = into.calls_made.saturating_add(row.calls_made);
 }
 

@@ -93,6 +93,23 @@ impl Stack {
         Step { unseen, then: if row.is_some() { Then::Push } else { Then::Nothing } }
     }
 
+    /// A frame began or went on, called by another frame, of which the latter is what is known to be open: whatever
+    /// lies above it has ended.
+    pub fn called(&self, frame: u64, caller: u64, row: Option<Row>) -> Step {
+        let keep = self.position(frame).unwrap_or(self.depth());
+        let keep = self.position(caller).map_or(keep, |at| keep.min(at + 1));
+        Step { unseen: self.depth() - keep, then: if row.is_some() { Then::Push } else { Then::Nothing } }
+    }
+
+    /// An exception reached a frame, called by another frame. One that is open goes on; otherwise it is as with
+    /// [`Stack::called`].
+    pub fn thrown(&self, frame: u64, caller: u64, row: Option<Row>, suspended: bool) -> Step {
+        match self.above(frame) {
+            Some(unseen) if !suspended => Step { unseen, then: Then::Mark },
+            _ => self.called(frame, caller, row),
+        }
+    }
+
     /// A frame ended or was suspended.
     pub fn end(&self, frame: u64) -> Step {
         match self.above(frame) {

@@ -12,6 +12,10 @@ pub struct FunctionSums {
     pub resumes: u64,
     /// Calls, resumptions, and calls found open.
     pub activations: u64,
+    /// How often it ended by itself in the window: returned, raised, or was suspended.
+    pub ends: u64,
+    /// Those of them that came out only later: their times are bounds from above.
+    pub late_ends: u64,
     /// Calls and resumptions made directly by it.
     pub calls_made: u64,
     /// Without what it called.
@@ -29,6 +33,8 @@ impl FunctionSums {
             Began::Held => {}
         }
         self.activations += 1;
+        self.ends += u64::from(call.ended.by_itself());
+        self.late_ends += u64::from(call.ended.is_late());
         self.calls_made += call.calls_made;
         self.own += call.own;
         if !call.recursive {
@@ -41,6 +47,8 @@ impl FunctionSums {
         self.calls += other.calls;
         self.resumes += other.resumes;
         self.activations += other.activations;
+        self.ends += other.ends;
+        self.late_ends += other.late_ends;
         self.calls_made += other.calls_made;
         self.own += other.own;
         self.cumulative += other.cumulative;

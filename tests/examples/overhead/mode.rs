@@ -61,7 +61,8 @@ impl Subject {
         let turns = (rounds * Mode::ALL.len() * REPEATS).to_string();
         let target = Target::start(python, "busy.py", &["--rounds", &turns, "--size", &calls.to_string()]);
         let interpreter = python.file();
-        let plan = python::plan(&interpreter, SourceChoice::Auto).unwrap_or_else(|error| panic!("plan CPython: {error}"));
+        let plan = python::plan(&interpreter, SourceChoice::Auto)
+            .unwrap_or_else(|error| panic!("plan CPython: {error}"));
         Self { target, interpreter, plan, calls }
     }
 

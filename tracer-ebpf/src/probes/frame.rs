@@ -8,13 +8,14 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::debug;
 use tracer_common::{
+    layout::Layout,
     record::{flag, kind},
-    site::Site,
+    site::{Form, Site},
     state::{CodeKey, Process, Thread, cached},
 };
 
 use crate::{
-    function,
+    chain, function,
     kernel::read_user,
     maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering, interpreter},
     registers,
@@ -47,12 +48,10 @@ pub(crate) fn start(ctx: &ProbeContext) {
     let Some((slot, thread)) = thread::current(site.image()) else { return };
     thread.hits += 1;
     let frame = registers::read(ctx, site.frame_register());
-    if thread.last_start == frame {
+    let again = thread.last_start == frame;
+    if again && !site.misses_suspensions() {
         // A RESUME that re-dispatched itself (monitoring switched on, a failed RESUME_CHECK) is reported twice.
-        with_process(thread.process, |process: *mut Process| {
-            // SAFETY: a live map value, aligned to 8.
-            unsafe { atomic_add(&raw mut (*process).duplicates, 1) };
-        });
+        count_duplicate(thread);
         return;
     }
     let answer = function::starting(ctx, site, frame, thread.process);
@@ -62,6 +61,16 @@ pub(crate) fn start(ctx: &ProbeContext) {
     }
     if answer & cached::IGNORED != 0 {
         return;
+    }
+    if site.misses_suspensions() {
+        let instruction = function::instruction(ctx, site).unwrap_or(0);
+        let repeated = again && is_repetition(site, thread, instruction);
+        thread.last_form = site.form();
+        thread.last_instruction = instruction;
+        if repeated {
+            count_duplicate(thread);
+            return;
+        }
     }
     thread.last_start = frame;
     if answer == function::NO_ROOM {
@@ -73,8 +82,51 @@ pub(crate) fn start(ctx: &ProbeContext) {
     }
     let flags = if answer & cached::RESUMED != 0 { flag::RESUMED } else { 0 };
     let time_ns = consistent_now(thread);
-    let event = FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame };
-    send_frame(slot, thread, event, ChainFrom::Caller(frame));
+    let event =
+        FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame, caller: None };
+    send_frame(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
+}
+
+#[inline(always)]
+fn count_duplicate(thread: &Thread) {
+    with_process(thread.process, |process: *mut Process| {
+        // SAFETY: a live map value, aligned to 8.
+        unsafe { atomic_add(&raw mut (*process).duplicates, 1) };
+    });
+}
+
+/// Where suspensions are not seen: a frame starts once more, and nothing came between. Is it the same RESUME, told
+/// by two handlers? Else a generator was suspended and went on, or has given its place to another.
+#[inline(always)]
+fn is_repetition(site: Site, thread: &Thread, instruction: u64) -> bool {
+    if instruction != thread.last_instruction {
+        return false;
+    }
+    let (form, last) = (site.form(), thread.last_form);
+    if form == Form::Quick as u32 {
+        // It never runs again for the same RESUME.
+        false
+    } else if form == Form::Instrumented as u32 {
+        last != form
+    } else {
+        // Once it has run, a RESUME is a quick one. Should that fail its check, it still stands in memory.
+        last != Form::Quick as u32 || !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode))
+    }
+}
+
+/// Where ends are not all seen: the event with what its frame was called from, which tells what has ended.
+#[inline(always)]
+fn with_caller(ctx: &ProbeContext, site: Site, event: FrameEvent) -> FrameEvent {
+    if !site.misses_ends() {
+        return event;
+    }
+    let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return event };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let caller = chain::caller(layout, event.frame, registers::read(ctx, registers::STACK_POINTER));
+    let unseen = if site.misses_suspensions() { flag::SUSPENDED_UNSEEN } else { 0 };
+    let kind = if event.kind == kind::START { kind::CALLED } else { kind::THROWN };
+    FrameEvent { kind, flags: event.flags | unseen, caller: Some(caller), ..event }
 }
 
 /// A frame ends.
@@ -100,7 +152,7 @@ fn leave(ctx: &ProbeContext, kind: u8) {
         return;
     }
     let time_ns = consistent_now(thread);
-    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame };
+    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: None };
     send_frame(slot, thread, event, ChainFrom::Frame(frame));
 }
 
@@ -146,8 +198,19 @@ pub(crate) fn raise(ctx: &ProbeContext) {
     if answer == function::NOT_CODE || function::is_unwanted(answer) {
         return;
     }
-    let event = FrameEvent { time_ns, kind: kind::RAISE, flags: 0, function: function::id(answer), frame };
-    send_frame(slot, thread, event, ChainFrom::Frame(frame));
+    let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };
+    let event =
+        FrameEvent { time_ns, kind: kind::RAISE, flags, function: function::id(answer), frame, caller: None };
+    send_frame(slot, thread, with_caller(ctx, site, event), ChainFrom::Frame(frame));
+}
+
+/// An exception has reached a frame: was it thrown into a suspended one? Then a RESUME that stands behind a yield or
+/// await is where it would have gone on.
+#[inline(always)]
+fn was_suspended(layout: &Layout, frame: u64) -> bool {
+    let instruction = read_user::<u64>(frame + u64::from(layout.frame_instruction));
+    let Some([opcode, argument]) = instruction.and_then(read_user::<[u8; 2]>) else { return false };
+    argument & layout.resume_mask != 0 && layout.resume_opcodes.contains(&opcode)
 }
 
 /// A code object is freed: its address may soon be another function's.

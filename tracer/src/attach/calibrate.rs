@@ -9,10 +9,16 @@ use std::{
 };
 
 use log::debug;
-use tracer_common::{layout::Layout, site::Register};
+use tracer_common::{
+    layout::Layout,
+    site::{Form, Register, Unseen},
+};
 
 use super::{AttachError, Hooks, Kernel, uprobe::Target};
-use crate::python::{plan::{Meaning, Plan, ProbeSite, Source, Unseen, Version}, version::FoundBy};
+use crate::python::{
+    plan::{Meaning, Plan, ProbeSite, Source, Version},
+    version::FoundBy,
+};
 
 // Two hooked instructions, each of a kind that the kernel emulates.
 global_asm!(
@@ -134,6 +140,7 @@ fn plan(offset: u64) -> Plan {
         frame: Register::Rdi,
         instruction: Some((Register::Rsi, 0)),
         opcodes: [1, 1],
+        form: Form::General,
         text: "nop".into(),
         emulated: true,
         what: what.into(),

@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tracer_common::{layout::Layout, limits::IMAGES, site::Site};
+use tracer_common::{
+    layout::Layout,
+    limits::IMAGES,
+    site::{Site, SiteParts},
+};
 
 use super::{
     AttachError, Kernel,
@@ -118,7 +122,9 @@ impl Kernel {
             .map(|(meaning, site)| {
                 let program = uprobe(&mut self.ebpf, program_of(meaning)).fd().map_err(io::Error::other);
                 program
-                    .and_then(|program| Uprobe::attach(program.as_fd(), spec(path, site, image, target)))
+                    .and_then(|program| {
+                        Uprobe::attach(program.as_fd(), spec(path, site, cookie(site, plan, image), target))
+                    })
                     .map(Uprobe::into_descriptors)
                     .map_err(|source| site_error(path, site, source))
             })
@@ -143,7 +149,7 @@ fn hook_multi(
                 .map(|site| multi::MultiSite {
                     offset: site.file_offset,
                     semaphore: site.semaphore_offset.unwrap_or(0),
-                    cookie: cookie(site, image),
+                    cookie: cookie(site, plan, image),
                 })
                 .collect();
             multi::link(programs[program_of(meaning)].as_fd(), path, &specs, target)
@@ -171,13 +177,14 @@ fn by_meaning(plan: &Plan) -> Vec<(Meaning, Vec<&ProbeSite>)> {
     turns.into_values().collect()
 }
 
-fn cookie(site: &ProbeSite, image: u8) -> u64 {
-    Site::new(image, site.frame, site.instruction, site.opcodes).0
+fn cookie(site: &ProbeSite, plan: &Plan, image: u8) -> u64 {
+    let &ProbeSite { frame, instruction, opcodes, form, .. } = site;
+    Site::new(SiteParts { image, frame, instruction, opcodes, form, unseen: plan.unseen }).0
 }
 
-fn spec<'a>(path: &'a Path, site: &ProbeSite, image: u8, target: Target) -> UprobeSpec<'a> {
+fn spec<'a>(path: &'a Path, site: &ProbeSite, cookie: u64, target: Target) -> UprobeSpec<'a> {
     let (offset, semaphore) = (site.file_offset, site.semaphore_offset);
-    UprobeSpec { path, offset, semaphore, target, cookie: cookie(site, image) }
+    UprobeSpec { path, offset, semaphore, target, cookie }
 }
 
 fn program_of(meaning: Meaning) -> &'static str {

@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn an_explanation_has_every_site() {
-        let plan = crate::python::plan("/usr/bin/python3.11".as_ref(), SourceChoice::Auto).expect("CPython 3.11");
+        let plan =
+            crate::python::plan("/usr/bin/python3.11".as_ref(), Default::default()).expect("CPython 3.11");
         let process = PythonProcess {
             pid: 1,
             command: "python3.11".to_owned(),

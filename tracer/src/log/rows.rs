@@ -32,6 +32,8 @@ fn ended_code(ended: Ended) -> i32 {
         Ended::Suspended => 3,
         Ended::Unseen => 4,
         Ended::WithThread => 5,
+        Ended::SuspendedUnseen => 6,
+        Ended::RaisedUnseen => 7,
     }
 }
 
@@ -44,6 +46,8 @@ fn ended(code: i32) -> Option<Ended> {
         Ended::Suspended,
         Ended::Unseen,
         Ended::WithThread,
+        Ended::SuspendedUnseen,
+        Ended::RaisedUnseen,
     ];
     all.into_iter().find(|&ended| ended_code(ended) == code)
 }
@@ -201,8 +205,10 @@ mod tests {
             Ended::Suspended,
             Ended::Unseen,
             Ended::WithThread,
+            Ended::SuspendedUnseen,
+            Ended::RaisedUnseen,
         ];
-        assert_eq!([0, 1, 2, 3, 4, 5].map(ended), ends.map(Some));
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(ended), ends.map(Some));
         assert_eq!(
             [0, 1, 2, 3].map(member),
             [Member::File, Member::Anon, Member::Swap, Member::Shmem].map(Some)

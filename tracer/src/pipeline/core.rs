@@ -269,6 +269,7 @@ impl Core {
                 events: counts.events,
                 lost: self.processes.lost() + self.lost_tasks,
                 repaired: counts.repaired,
+                late_ends: counts.late_ends,
                 open_at_attach: counts.open_at_attach,
                 open_at_detach: counts.open_at_detach,
                 probe_hits: self.probe_hits,

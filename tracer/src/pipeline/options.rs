@@ -66,6 +66,8 @@ pub struct Counts {
     pub events: u64,
     /// Frames whose beginning or end was not seen.
     pub repaired: u64,
+    /// Ends that the source does not see, and that came out at a later event.
+    pub late_ends: u64,
     /// Frames found open at a thread's first event.
     pub open_at_attach: u64,
     /// Frames open at the end of the window.

@@ -1,10 +1,10 @@
 //! One traced thread: its stack, its open calls, its meter. Carries out what [`Stack`] decides.
 
 use crate::charge::{Activation, Began, BegunCall, Cost, Ended, FinishedCall, Meter, RssChange};
-use crate::event::{FrameEvent, FunctionId};
+use crate::event::{FrameEvent, FunctionId, UnseenEnd};
 use crate::functions::{Functions, Row};
 use crate::pipeline::{CallSink, Counts};
-use crate::stacks::{HeldFrame, Stack, Then};
+use crate::stacks::{HeldFrame, Stack, Step, Then};
 use crate::summary::Summary;
 
 /// Where a thread's calls go.
@@ -28,6 +28,8 @@ pub(super) struct Thread {
     held: Vec<HeldFrame<FunctionId>>,
     /// Something is known of its stack.
     synced: bool,
+    /// What becomes of frames whose ends the source does not see; `None`: it sees all of them.
+    unseen: Option<UnseenEnd>,
     /// Changes of memory from before that.
     postponed: Vec<RssChange>,
 }
@@ -44,6 +46,7 @@ impl Thread {
             open: Vec::new(),
             held: Vec::new(),
             synced: false,
+            unseen: None,
             postponed: Vec::new(),
         }
     }
@@ -94,11 +97,30 @@ impl Thread {
         match what {
             FrameEvent::Start { resumed, function } => {
                 let began = if resumed { Began::Resumed } else { Began::Call };
-                self.start(time_ns, frame, (function, began), functions, out);
+                let row = functions.row(function, self.process);
+                let step = self.stack.start(frame, row);
+                self.start(time_ns, (frame, row, function, began), step, out);
+            }
+            FrameEvent::Called { resumed, function, caller, unseen } => {
+                self.unseen = Some(unseen);
+                let began = if resumed { Began::Resumed } else { Began::Call };
+                let row = functions.row(function, self.process);
+                let step = self.stack.called(frame, caller, row);
+                self.start(time_ns, (frame, row, function, began), step, out);
             }
             FrameEvent::End => self.end(time_ns, frame, None, out),
             FrameEvent::Yield => self.end(time_ns, frame, Some(Ended::Suspended), out),
-            FrameEvent::Raise { function } => self.raise(time_ns, frame, function, functions, out),
+            FrameEvent::Raise { function } => {
+                let row = functions.row(function, self.process);
+                let step = self.stack.raise(frame, row.is_some());
+                self.raise(time_ns, (frame, row, function), step, out);
+            }
+            FrameEvent::Thrown { suspended, function, caller, unseen } => {
+                self.unseen = Some(unseen);
+                let row = functions.row(function, self.process);
+                let step = self.stack.thrown(frame, caller, row, suspended);
+                self.raise(time_ns, (frame, row, function), step, out);
+            }
             FrameEvent::Held { function } => {
                 if let Some(row) = functions.row(function, self.process) {
                     self.held.push(HeldFrame { frame, row, function });
@@ -151,15 +173,12 @@ impl Thread {
     fn start<S: CallSink>(
         &mut self,
         time_ns: u64,
-        frame: u64,
-        (function, began): (FunctionId, Began),
-        functions: &mut Functions,
+        (frame, row, function, began): (u64, Option<Row>, FunctionId, Began),
+        step: Step,
         out: &mut Output<'_, S>,
     ) {
-        let row = functions.row(function, self.process);
         self.on_event(time_ns);
-        let step = self.stack.start(frame, row);
-        self.close_unseen(step.unseen, out);
+        self.close_above(step.unseen, out);
         match (step.then, row) {
             (Then::Push, Some(row)) => self.open(frame, row, function, began, out),
             (Then::Duplicate, _) => out.counts.duplicates += 1,
@@ -170,7 +189,7 @@ impl Thread {
     fn end<S: CallSink>(&mut self, time_ns: u64, frame: u64, ended: Option<Ended>, out: &mut Output<'_, S>) {
         self.on_event(time_ns);
         let step = self.stack.end(frame);
-        self.close_unseen(step.unseen, out);
+        self.close_above(step.unseen, out);
         if step.then == Then::Close {
             let raised = self.open.last().is_some_and(|call| call.raised);
             self.close(ended.unwrap_or(if raised { Ended::Raised } else { Ended::Returned }), out);
@@ -182,26 +201,37 @@ impl Thread {
     fn raise<S: CallSink>(
         &mut self,
         time_ns: u64,
-        frame: u64,
-        function: FunctionId,
-        functions: &mut Functions,
+        (frame, row, function): (u64, Option<Row>, FunctionId),
+        step: Step,
         out: &mut Output<'_, S>,
     ) {
-        let row = functions.row(function, self.process);
         self.on_event(time_ns);
-        let step = self.stack.raise(frame, row.is_some());
-        self.close_unseen(step.unseen, out);
+        self.close_above(step.unseen, out);
         if let (Then::Push, Some(row)) = (step.then, row) {
             self.open(frame, row, function, Began::Resumed, out);
         }
         if let (Then::Push | Then::Mark, Some(top)) = (step.then, self.open.last_mut()) {
             top.raised = true;
+            top.raised_at = self.meter.now();
         }
     }
 
     fn on_event(&mut self, time_ns: u64) {
         self.synced = true;
         self.meter.advance(time_ns);
+    }
+
+    /// Closes frames that an event has shown to be open no more.
+    fn close_above<S: CallSink>(&mut self, n: usize, out: &mut Output<'_, S>) {
+        let ended = match self.unseen {
+            None => return self.close_unseen(n, out),
+            Some(UnseenEnd::Suspended) => Ended::SuspendedUnseen,
+            Some(UnseenEnd::Raised) => Ended::RaisedUnseen,
+        };
+        for _ in 0..n {
+            self.close(ended, out);
+        }
+        out.counts.late_ends += n as u64;
     }
 
     fn close_unseen<S: CallSink>(&mut self, n: usize, out: &mut Output<'_, S>) {
@@ -239,6 +269,7 @@ impl Thread {
             function,
             began,
             raised: false,
+            raised_at: from,
             recursive,
             calls_made: 0,
             from,
@@ -248,7 +279,8 @@ impl Thread {
 
     fn close<S: CallSink>(&mut self, ended: Ended, out: &mut Output<'_, S>) {
         let (Some(row), Some(call)) = (self.stack.pop(), self.open.pop()) else { return };
-        let now = self.meter.now();
+        // An exception that was not caught at once leaves the frame right after it has reached it.
+        let now = if ended == Ended::RaisedUnseen && call.raised { call.raised_at } else { self.meter.now() };
         let total = now - call.from;
         let caller = self.open.last_mut().map(|caller| {
             caller.children += total;

@@ -66,11 +66,7 @@ pub(super) fn after_unlink(elf: &Elf, handler: u64, layout: &Layout) -> Option<H
 }
 
 /// The first instruction of a path on which a probe is cheap, while the register still holds the frame.
-pub(super) fn next_cheap(
-    elf: &Elf,
-    path: impl Iterator<Item = Instruction>,
-    frame: Iced,
-) -> Option<Hook> {
+pub(super) fn next_cheap(elf: &Elf, path: impl Iterator<Item = Instruction>, frame: Iced) -> Option<Hook> {
     for instruction in path {
         if code::emulated(elf, &instruction) {
             return Some(Hook::at(&instruction, code::register(frame)?));

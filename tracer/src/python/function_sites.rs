@@ -14,8 +14,6 @@ use super::{
 
 /// From `ob_type` to `tp_dealloc` in a type object: `ob_size`, `tp_name` and two sizes lie between.
 const TYPE_DEALLOC: u64 = 40;
-/// `frame_obj` of a frame of 3.11.
-const FRAME_OBJECT: u16 = 40;
 /// The function that adds a frame to an exception's traceback.
 const TRACEBACK: &str = "PyTraceBack_Here";
 /// Larger than any compiler makes a part of the eval loop, in bytes; the largest seen has 90,000.
@@ -36,25 +34,6 @@ pub(super) fn frame_clear(elf: &Elf, return_value: u64, layout: &Layout) -> Opti
     };
     let first = code::instructions(elf, entry, 2).find(|i| i.mnemonic() != Mnemonic::Endbr64)?;
     code::emulated(elf, &first).then(|| Hook::at(&first, Register::Rsi))
-}
-
-/// Entry of `_PyFrame_Clear(frame)` of 3.11, in builds that have not copied it into its callers: it is called for each
-/// frame that returns or is unwound, and for generators freed while suspended.
-/// `return_value` is the handler that calls it, for files in which it has no name.
-pub(super) fn frame_clear_of_3_11(elf: &Elf, return_value: u64) -> Option<Hook> {
-    let entry = match elf.symbol("_PyFrame_Clear") {
-        Some(symbol) => symbol.address,
-        None => eval_sites::first_call(elf, return_value).filter(|&f| asks_object(elf, f))?,
-    };
-    let first = code::instructions(elf, entry, 2).find(|i| i.mnemonic() != Mnemonic::Endbr64)?;
-    code::emulated(elf, &first).then(|| Hook::at(&first, Register::Rdi))
-}
-
-/// Does a function begin by asking for the object that stands for the frame in Python?
-fn asks_object(elf: &Elf, function: u64) -> bool {
-    code::instructions(elf, function, 12).any(|i| {
-        i.code() == Code::Mov_r64_rm64 && eval_sites::field(&i, 1, FRAME_OBJECT) == Some(Iced::RDI)
-    })
 }
 
 /// Does a function begin by asking who owns the frame?

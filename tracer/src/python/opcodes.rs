@@ -6,6 +6,8 @@
 
 use std::ops::RangeInclusive;
 
+use tracer_common::site::Form;
+
 /// An opcode whose handler is hooked.
 #[derive(Clone, Copy, Debug)]
 pub struct Opcode {
@@ -16,6 +18,8 @@ pub struct Opcode {
     /// Numbers that may stand in memory when the handler runs and the event counts. Where a quick form falls back
     /// to the general one, the general handler runs again with the quick number in memory: that is a repetition.
     pub accepts: [u8; 2],
+    /// Its form, where there are several of the same meaning.
+    pub form: Form,
 }
 
 /// The opcodes of one minor version.
@@ -40,7 +44,15 @@ pub fn of(minor: u8) -> Option<&'static Opcodes> {
 }
 
 const fn opcode(number: u8, name: &'static str) -> Opcode {
-    Opcode { number, name, accepts: [number, number] }
+    Opcode { number, name, accepts: [number, number], form: Form::General }
+}
+
+const fn quick(number: u8, name: &'static str) -> Opcode {
+    Opcode { form: Form::Quick, ..opcode(number, name) }
+}
+
+const fn instrumented(number: u8, name: &'static str) -> Opcode {
+    Opcode { form: Form::Instrumented, ..opcode(number, name) }
 }
 
 static TABLE: [Opcodes; 5] = [
@@ -49,8 +61,8 @@ static TABLE: [Opcodes; 5] = [
         undefined: &[181..=254],
         // With a trace function set, DO_TRACING jumps to the RESUME handler while memory holds RESUME_QUICK.
         starts: &[
-            Opcode { number: 151, name: "RESUME", accepts: [150, 151] },
-            Opcode { number: 150, name: "RESUME_QUICK", accepts: [150, 151] },
+            Opcode { accepts: [150, 151], ..opcode(151, "RESUME") },
+            Opcode { accepts: [150, 151], ..quick(150, "RESUME_QUICK") },
         ],
         yields: &[opcode(86, "YIELD_VALUE")],
         return_value: 83,
@@ -58,21 +70,29 @@ static TABLE: [Opcodes; 5] = [
     Opcodes {
         minor: 12,
         undefined: &[169..=170, 177..=236, 255..=255],
-        starts: &[opcode(151, "RESUME"), opcode(240, "INSTRUMENTED_RESUME")],
+        starts: &[opcode(151, "RESUME"), instrumented(240, "INSTRUMENTED_RESUME")],
         yields: &[opcode(150, "YIELD_VALUE"), opcode(243, "INSTRUMENTED_YIELD_VALUE")],
         return_value: 83,
     },
     Opcodes {
         minor: 13,
         undefined: &[119..=148, 223..=235, 255..=255],
-        starts: &[opcode(149, "RESUME"), opcode(207, "RESUME_CHECK"), opcode(236, "INSTRUMENTED_RESUME")],
+        starts: &[
+            opcode(149, "RESUME"),
+            quick(207, "RESUME_CHECK"),
+            instrumented(236, "INSTRUMENTED_RESUME"),
+        ],
         yields: &[opcode(118, "YIELD_VALUE"), opcode(241, "INSTRUMENTED_YIELD_VALUE")],
         return_value: 36,
     },
     Opcodes {
         minor: 14,
         undefined: &[121..=127, 212..=233],
-        starts: &[opcode(128, "RESUME"), opcode(196, "RESUME_CHECK"), opcode(245, "INSTRUMENTED_RESUME")],
+        starts: &[
+            opcode(128, "RESUME"),
+            quick(196, "RESUME_CHECK"),
+            instrumented(245, "INSTRUMENTED_RESUME"),
+        ],
         yields: &[opcode(120, "YIELD_VALUE"), opcode(247, "INSTRUMENTED_YIELD_VALUE")],
         return_value: 35,
     },
@@ -81,9 +101,9 @@ static TABLE: [Opcodes; 5] = [
         undefined: &[120..=127, 219..=232],
         starts: &[
             opcode(128, "RESUME"),
-            opcode(200, "RESUME_CHECK"),
-            opcode(201, "RESUME_CHECK_JIT"),
-            opcode(244, "INSTRUMENTED_RESUME"),
+            quick(200, "RESUME_CHECK"),
+            quick(201, "RESUME_CHECK_JIT"),
+            instrumented(244, "INSTRUMENTED_RESUME"),
         ],
         yields: &[opcode(119, "YIELD_VALUE"), opcode(246, "INSTRUMENTED_YIELD_VALUE")],
         return_value: 33,

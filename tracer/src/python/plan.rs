@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use tracer_common::{layout::Layout, site::Register};
+use tracer_common::{
+    layout::Layout,
+    site::{Form, Register, Unseen},
+};
 
 use super::version::FoundBy;
 
@@ -39,6 +42,8 @@ pub struct ProbeSite {
     /// Opcodes that may stand at the frame's instruction pointer here (twice the same: only one).
     /// Only a start says; elsewhere `[0, 0]`: the stored pointer may be anywhere, and is not to be looked at.
     pub opcodes: [u8; 2],
+    /// Of a start: which opcode's site it is.
+    pub form: Form,
     /// Disassembly of the hooked instruction, for people.
     pub text: String,
     /// Whether the kernel emulates this instruction (about 0.5 us a hit) or has to single-step it (several us).
@@ -80,17 +85,6 @@ pub enum SourceChoice {
     Eval,
 }
 
-/// Ways in which frames end without a hit. They come out at the thread's next event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unseen {
-    /// Every end is seen.
-    Nothing,
-    /// Generators and coroutines that are suspended: no cheap place is passed then.
-    Suspensions,
-    /// Frames that an exception leaves.
-    Unwinds,
-}
-
 /// Version of CPython.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version {
@@ -119,7 +113,7 @@ pub struct Plan {
     pub source: Source,
     /// Whether counts of starts and ends are exact by this plan.
     pub exact: bool,
-    /// Ends that are not seen.
+    /// Ends of frames that pass no site; they come out at the thread's next event.
     pub unseen: Unseen,
     /// Field offsets of the interpreter's objects.
     pub layout: Layout,

@@ -10,7 +10,10 @@ mod usdt;
 use std::path::Path;
 
 use rustc_hash::FxHashSet;
-use tracer_common::layout::Layout;
+use tracer_common::{
+    layout::Layout,
+    site::{Form, Unseen},
+};
 
 use super::{
     elf::Elf,
@@ -18,7 +21,7 @@ use super::{
     function_sites,
     functions::Functions,
     layout,
-    plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Unseen, Version},
+    plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Version},
     refusal::{Build, Lack, Refusal},
     usdt_notes::{self, UsdtNote},
     version::{self, FoundBy},
@@ -88,7 +91,7 @@ impl Image<'_> {
             source: draft.source,
             exact: PROVEN.contains(&self.version.minor),
             unseen: draft.unseen,
-            layout,
+            layout: Layout { resume_opcodes: draft.resume_opcodes, ..layout },
             code_type,
             sites: one_per_address(sites)?,
         })
@@ -109,6 +112,7 @@ impl Image<'_> {
             frame: hook.frame,
             instruction: hook.instruction,
             opcodes: [0, 0],
+            form: Form::General,
             text: hook.text,
             emulated: true,
             what: what.to_owned(),
@@ -120,6 +124,8 @@ impl Image<'_> {
 struct Draft {
     source: Source,
     unseen: Unseen,
+    /// Opcodes of RESUME; 0: none.
+    resume_opcodes: [u8; 4],
     sites: Vec<ProbeSite>,
 }
 
@@ -234,9 +240,18 @@ mod tests {
     #[test]
     fn other_files_are_refused() {
         assert!(matches!(plan(Path::new("/bin/ls"), SourceChoice::Auto), Err(Refusal::NotPython)));
-        assert!(matches!(plan(Path::new("/etc/passwd"), SourceChoice::Auto), Err(Refusal::File(ElfError::NotElf))));
-        assert!(matches!(plan(Path::new("/dev/zero"), SourceChoice::Auto), Err(Refusal::File(ElfError::Read(_)))));
-        assert!(matches!(plan(Path::new("/nonexistent"), SourceChoice::Auto), Err(Refusal::File(ElfError::Read(_)))));
+        assert!(matches!(
+            plan(Path::new("/etc/passwd"), SourceChoice::Auto),
+            Err(Refusal::File(ElfError::NotElf))
+        ));
+        assert!(matches!(
+            plan(Path::new("/dev/zero"), SourceChoice::Auto),
+            Err(Refusal::File(ElfError::Read(_)))
+        ));
+        assert!(matches!(
+            plan(Path::new("/nonexistent"), SourceChoice::Auto),
+            Err(Refusal::File(ElfError::Read(_)))
+        ));
     }
 
     /// A damaged file gives a plan or a refusal, never a panic.
@@ -265,7 +280,7 @@ mod tests {
 
     fn try_plan(bytes: Vec<u8>) {
         if let Ok(elf) = Elf::parse(bytes) {
-            let _ = plan_elf(&elf, "python3.11");
+            let _ = plan_elf(&elf, "python3.11", SourceChoice::Auto);
         }
     }
 
@@ -279,6 +294,7 @@ mod tests {
             frame: Register::Rbx,
             instruction: None,
             opcodes: [opcode, opcode],
+            form: Form::General,
             text: String::new(),
             emulated: true,
             what: opcode.to_string(),

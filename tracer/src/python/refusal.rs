@@ -87,7 +87,9 @@ pub enum Lack {
     #[error("its opcodes are unknown")]
     Version,
     /// USDT asked for, and not there.
-    #[error("it has no USDT probes for functions (CPython 3.12 to 3.14 never have them, others if built --with-dtrace); leave --source out")]
+    #[error(
+        "it has no USDT probes for functions (CPython 3.12 to 3.14 never have them, others if built --with-dtrace); leave --source out"
+    )]
     Usdt,
     /// USDT asked for, and broken.
     #[error("its USDT probe function__entry is not passed by calls from Python; leave --source out")]

@@ -61,10 +61,8 @@ pub(super) fn ends(elf: &Elf, functions: &Functions, layout: &Layout) -> Vec<Hoo
 fn end(elf: &Elf, from: u64, caller: Iced, frame: Iced) -> Option<Hook> {
     let mut path = code::instructions(elf, from, NEAR);
     let intact = |i: &Instruction| !code::leaves(i) && !code::writes(i, frame) && !code::writes(i, caller);
-    let stored = path
-        .by_ref()
-        .take_while(|i| intact(i) && !i.is_call_near())
-        .any(|i| stores(&i) == Some(caller));
+    let stored =
+        path.by_ref().take_while(|i| intact(i) && !i.is_call_near()).any(|i| stores(&i) == Some(caller));
     if stored { eval_sites::next_cheap(elf, path, frame) } else { None }
 }
 

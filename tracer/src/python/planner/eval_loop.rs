@@ -1,6 +1,6 @@
 //! CPython 3.11 and later: frames begin, yield and raise in the eval loop's opcode handlers, and end in one function.
 
-use tracer_common::layout::Layout;
+use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image};
 use crate::python::{
@@ -8,11 +8,12 @@ use crate::python::{
     function_sites,
     handler_table::HandlerTable,
     opcodes::{self, Opcode, Opcodes},
-    plan::{Meaning, ProbeSite, Source, Unseen},
+    plan::{Meaning, ProbeSite, Source},
     refusal::Lack,
 };
 
-/// CPython 3.11 has no function that every ending frame passes in every build; from 3.12 on there is one.
+/// CPython 3.11 has no function that every ending frame passes: compilers copy it into its callers. From 3.12 on there
+/// is one.
 const FIRST_WITH_FRAME_CLEAR: u8 = 12;
 
 /// The handlers of an image.
@@ -21,33 +22,41 @@ struct Handlers {
     opcodes: &'static Opcodes,
 }
 
+/// Where frames end or are suspended.
+struct Ends {
+    source: Source,
+    unseen: Unseen,
+    sites: Vec<ProbeSite>,
+}
+
 impl Image<'_> {
     /// `usdt`: the probe point at which frames end may be used where there is one.
     pub(super) fn eval_loop(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
         let opcodes = opcodes::of(self.version.minor).ok_or(Lack::Version)?;
         let table = HandlerTable::find(self.elf, opcodes).ok_or(Lack::HandlerTable)?;
         let handlers = Handlers { table, opcodes };
-        let mut draft = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
+        let Ends { source, unseen, mut sites } = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
             self.ends_of_3_11(&handlers, layout, usdt)?
         } else {
             self.ends(&handlers, layout)?
         };
-        draft.sites.extend(self.starts(&handlers, layout)?);
-        draft.sites.extend(self.raises(handlers.table.handlers())?);
-        Ok(draft)
+        sites.extend(self.starts(&handlers, layout)?);
+        sites.extend(self.raises(handlers.table.handlers())?);
+        Ok(Draft { source, unseen, resume_opcodes: resume_opcodes(opcodes), sites })
     }
 
     fn starts(&self, handlers: &Handlers, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
         let site = |opcode: &Opcode| {
             let hook = eval_sites::after_store(self.elf, handlers.table.handler(opcode.number), layout);
             let site = self.site(Meaning::Start, hook, &handler(opcode));
-            site.map(|site| ProbeSite { opcodes: opcode.accepts, ..site }).ok_or(Lack::Handler(opcode.name))
+            site.map(|site| ProbeSite { opcodes: opcode.accepts, form: opcode.form, ..site })
+                .ok_or(Lack::Handler(opcode.name))
         };
         handlers.opcodes.starts.iter().map(site).collect()
     }
 
     /// All ends, by one function, and the suspensions that have a handler with a cheap place.
-    fn ends(&self, handlers: &Handlers, layout: &Layout) -> Result<Draft, Lack> {
+    fn ends(&self, handlers: &Handlers, layout: &Layout) -> Result<Ends, Lack> {
         let end = function_sites::frame_clear(
             self.elf,
             handlers.table.handler(handlers.opcodes.return_value),
@@ -59,32 +68,25 @@ impl Image<'_> {
         let unseen =
             if sites.len() < handlers.opcodes.yields.len() { Unseen::Suspensions } else { Unseen::Nothing };
         sites.push(end);
-        Ok(Draft { source: Source::Eval, unseen, sites })
+        Ok(Ends { source: Source::Eval, unseen, sites })
     }
 
-    fn ends_of_3_11(&self, handlers: &Handlers, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+    fn ends_of_3_11(&self, handlers: &Handlers, layout: &Layout, usdt: bool) -> Result<Ends, Lack> {
         if usdt && let Some(end) = self.usdt_end() {
-            return Ok(Draft { source: Source::EvalUsdt, unseen: Unseen::Nothing, sites: vec![end] });
+            return Ok(Ends { source: Source::EvalUsdt, unseen: Unseen::Nothing, sites: vec![end] });
         }
-        let yields = handlers.opcodes.yields.iter().map(|opcode| {
-            self.suspension(handlers, opcode, layout).ok_or(Lack::Handler(opcode.name))
-        });
+        let yields = handlers
+            .opcodes
+            .yields
+            .iter()
+            .map(|opcode| self.suspension(handlers, opcode, layout).ok_or(Lack::Handler(opcode.name)));
         let mut sites = yields.collect::<Result<Vec<_>, _>>()?;
         let return_value = handlers.table.handler(handlers.opcodes.return_value);
-        let clear = function_sites::frame_clear_of_3_11(self.elf, return_value);
-        let unseen = match self.site(Meaning::End, clear, "_PyFrame_Clear") {
-            Some(end) => {
-                sites.push(end);
-                Unseen::Nothing
-            }
-            None => {
-                let hook = eval_sites::after_store(self.elf, return_value, layout).map(without_instruction);
-                let end = self.site(Meaning::End, hook, "RETURN_VALUE handler");
-                sites.push(end.ok_or(Lack::Handler("RETURN_VALUE"))?);
-                Unseen::Unwinds
-            }
-        };
-        Ok(Draft { source: Source::Eval, unseen, sites })
+        let end = eval_sites::after_store(self.elf, return_value, layout).map(without_instruction);
+        let end =
+            self.site(Meaning::End, end, "RETURN_VALUE handler").ok_or(Lack::Handler("RETURN_VALUE"))?;
+        sites.push(end);
+        Ok(Ends { source: Source::Eval, unseen: Unseen::Unwinds, sites })
     }
 
     fn suspension(&self, handlers: &Handlers, opcode: &Opcode, layout: &Layout) -> Option<ProbeSite> {
@@ -102,6 +104,15 @@ impl Image<'_> {
             .collect();
         if sites.is_empty() { Err(Lack::Raise) } else { Ok(sites) }
     }
+}
+
+/// All of them; no version has more than four.
+fn resume_opcodes(opcodes: &Opcodes) -> [u8; 4] {
+    let mut numbers = [0; 4];
+    for (number, opcode) in numbers.iter_mut().zip(opcodes.starts) {
+        *number = opcode.number;
+    }
+    numbers
 }
 
 fn handler(opcode: &Opcode) -> String {

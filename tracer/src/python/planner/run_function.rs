@@ -1,11 +1,11 @@
 //! CPython up to 3.10: each run of a frame is one call of a function.
 
 use iced_x86::Register as Iced;
-use tracer_common::layout::Layout;
+use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image};
 use crate::python::{
-    plan::{Meaning, Source, Unseen},
+    plan::{Meaning, Source},
     refusal::Lack,
     run_sites,
 };
@@ -27,6 +27,6 @@ impl Image<'_> {
         }
         sites.push(begin);
         sites.extend(self.raises(&[])?);
-        Ok(Draft { source: Source::Eval, unseen: Unseen::Nothing, sites })
+        Ok(Draft { source: Source::Eval, unseen: Unseen::Nothing, resume_opcodes: [0; 4], sites })
     }
 }

@@ -1,11 +1,11 @@
 //! Builds with dtrace: `function__entry` and `function__return`, where they tell of every frame.
 
-use tracer_common::layout::Layout;
+use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image};
 use crate::python::{
     function_sites,
-    plan::{Meaning, ProbeSite, Source, Unseen},
+    plan::{Meaning, ProbeSite, Source},
     refusal::Lack,
 };
 
@@ -19,7 +19,7 @@ impl Image<'_> {
         let end = self.usdt_end().ok_or(Lack::Usdt)?;
         let mut sites = vec![entry, end];
         sites.extend(self.raises(&[])?);
-        Ok(Draft { source: Source::Usdt, unseen: Unseen::Nothing, sites })
+        Ok(Draft { source: Source::Usdt, unseen: Unseen::Nothing, resume_opcodes: [0; 4], sites })
     }
 
     pub(super) fn usdt_end(&self) -> Option<ProbeSite> {

@@ -17,6 +17,8 @@ fn report() -> Report {
         cum_rss_bytes: -1_310_720,
         page_faults: 17,
         activations: calls.max(1),
+        ends: calls,
+        late_ends: 0,
         calls_made: 0,
     };
     let status = Status {
