@@ -6,12 +6,14 @@ import functools
 import itertools
 import json
 import re
+import sys
 import weakref
 from collections import defaultdict
 
 import protocol
 
 ROUNDS = 50
+BISECT_HAS_KEY = sys.version_info >= (3, 10)
 
 
 def negative(number):
@@ -60,7 +62,8 @@ def sorting():
         sorted(numbers, key=functools.cmp_to_key(compare))
         sorted(Ordered(number) for number in numbers)
         min(numbers, key=negative)
-        bisect.bisect(sorted(numbers), 4, key=lambda number: number)
+        if BISECT_HAS_KEY:
+            bisect.bisect(sorted(numbers), 4, key=lambda number: number)
 
 
 def iterating():

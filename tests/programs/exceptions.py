@@ -2,9 +2,12 @@
 
 import contextlib
 import functools
+import importlib
 import sys
 
 import protocol
+
+exception_groups = importlib.import_module("exception_groups") if sys.version_info >= (3, 11) else None
 
 ROUNDS = 100
 
@@ -149,15 +152,6 @@ def frames_kept():
             trace = trace.tb_next
 
 
-def grouped():
-    try:
-        raise ExceptionGroup("two", [ValueError(), KeyError()])
-    except* ValueError:
-        note()
-    except* KeyError:
-        note()
-
-
 def leaves():
     try:
         sys.exit(3)
@@ -167,7 +161,8 @@ def leaves():
 
 def others():
     for _ in range(ROUNDS):
-        grouped()
+        if exception_groups:
+            exception_groups.grouped(note)
         leaves()
 
 

@@ -1,6 +1,7 @@
 """Functions with names that no source file could give them."""
 
 import protocol
+from renamed import renamed
 
 
 def template():
@@ -25,7 +26,7 @@ NAMES = [
 
 
 def call(name, file):
-    code = template.__code__.replace(co_name=name, co_qualname=name, co_filename=file)
+    code = renamed(template.__code__, name, name, co_filename=file)
     function = type(template)(code, {})
     for _ in range(3):
         function()
