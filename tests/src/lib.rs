@@ -19,15 +19,11 @@ pub mod truth;
 pub mod wait;
 
 pub use program::Target;
-pub use python::Python;
+pub use python::{Python, Trait};
+pub use pythons::workspace;
 pub use tracer::{Outcome, Tracer};
 
-use std::path::{Path, PathBuf};
-
-/// The root of the workspace.
-pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
-}
+use std::path::PathBuf;
 
 /// A folder that is gone with its value. It is seen under the same name by every interpreter.
 pub fn scratch() -> tempfile::TempDir {

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_program_works_when_told_to() {
-        let mut target = Target::start(Python::Debian3_11, "busy.py", &["--size", "10"]);
+        let mut target = Target::start(Python::DEBIAN_3_11, "busy.py", &["--size", "10"]);
         assert!(target.lives());
         let known = target.work();
         assert_eq!((known[0].function.as_str(), known[0].calls), ("callee", 10));

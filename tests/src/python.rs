@@ -1,87 +1,92 @@
-//! The interpreters that the tests run.
+//! The interpreters that the tests run: those of the [table](Python::ALL), and which tests run under which.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+pub use pythons::{Python, Trait, in_root};
 
-use crate::workspace;
-
-/// The folders that are the roots of processes of Debian sid's interpreters.
-const ROOT_3_14: &str = "target/pythons/3.14";
-const ROOT_3_15: &str = "target/pythons/3.15";
-
-/// A CPython whose plan must be exact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Python {
-    /// Debian 12's 3.11.
-    Debian3_11,
-    /// Debian sid's 3.14, stripped and without probe points for functions, in a root folder of its own.
-    Sid3_14,
-    /// Debian sid's 3.15, in a root folder of its own.
-    Sid3_15,
-}
-
-impl Python {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Debian3_11, Self::Sid3_14, Self::Sid3_15];
-
-    /// The first two numbers of the version.
-    pub fn version(self) -> &'static str {
-        match self {
-            Self::Debian3_11 => "3.11",
-            Self::Sid3_14 => "3.14",
-            Self::Sid3_15 => "3.15",
-        }
-    }
-
-    /// A command that becomes the interpreter, under the PID it starts with.
-    pub fn command(self) -> Command {
-        let words = self.words();
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]);
-        command
-    }
-
-    /// The interpreter's file, as seen from outside of its root.
-    pub fn file(self) -> PathBuf {
-        match self {
-            Self::Debian3_11 => "/usr/bin/python3.11".into(),
-            Self::Sid3_14 => workspace().join(ROOT_3_14).join("usr/bin/python3.14"),
-            Self::Sid3_15 => workspace().join(ROOT_3_15).join("usr/bin/python3.15"),
-        }
-    }
-
-    /// The words of that command.
-    pub fn words(self) -> Vec<String> {
-        assert!(self.file().exists(), "no CPython {}: run `cargo xtask setup`", self.version());
-        match self {
-            Self::Debian3_11 => vec!["/usr/bin/python3.11".into()],
-            Self::Sid3_14 => [in_root(ROOT_3_14), vec!["/usr/bin/python3.14".into()]].concat(),
-            Self::Sid3_15 => [in_root(ROOT_3_15), vec!["/usr/bin/python3.15".into()]].concat(),
-        }
-    }
-}
-
-/// The first words of a command that has another root folder, which lies in the workspace.
-pub fn in_root(root: &str) -> Vec<String> {
-    let path = |path: &Path| path.to_str().expect("the workspace's path is UTF-8").to_owned();
-    let script = workspace().join("tests/in-root.sh");
-    vec![path(&script), path(&workspace().join(root)), path(workspace())]
-}
-
-/// Makes a test of each function, for each interpreter: `cpython_3_11::name` and so on.
+/// Makes a test of each function, for each interpreter that stands for all: `cpython_3_11_debian::name` and so on.
 #[macro_export]
 macro_rules! on_all_pythons {
     ($($name:ident),+ $(,)?) => {
-        mod cpython_3_11 {
-            $(#[test] fn $name() { super::$name($crate::Python::Debian3_11); })+
-        }
-        mod cpython_3_14 {
-            $(#[test] fn $name() { super::$name($crate::Python::Sid3_14); })+
-        }
-        mod cpython_3_15 {
-            $(#[test] fn $name() { super::$name($crate::Python::Sid3_15); })+
+        $crate::on_pythons! { [$($name),+]
+            cpython_3_11_debian: DEBIAN_3_11,
+            cpython_3_14_sid: SID_3_14,
+            cpython_3_15_sid: SID_3_15,
         }
     };
+}
+
+/// Makes a test of each function, for each build that is traced exactly: `cpython_3_12_shared::name` and so on.
+#[macro_export]
+macro_rules! on_every_exact_build {
+    ($($name:ident),+ $(,)?) => {
+        $crate::on_pythons! { [$($name),+]
+            cpython_3_11_debian: DEBIAN_3_11,
+            cpython_3_12_shared: SHARED_3_12,
+            cpython_3_12_shared_stripped: STRIPPED_3_12,
+            cpython_3_14_sid: SID_3_14,
+            cpython_3_15_sid: SID_3_15,
+        }
+    };
+}
+
+/// Makes a test of each function, for each build of the table.
+#[macro_export]
+macro_rules! on_every_build {
+    ($($name:ident),+ $(,)?) => {
+        $crate::on_pythons! { [$($name),+]
+            cpython_3_8_shared: SHARED_3_8,
+            cpython_3_9_shared: SHARED_3_9,
+            cpython_3_9_bullseye: BULLSEYE_3_9,
+            cpython_3_10_shared: SHARED_3_10,
+            cpython_3_11_debian: DEBIAN_3_11,
+            cpython_3_11_shared: SHARED_3_11,
+            cpython_3_11_shared_stripped: STRIPPED_3_11,
+            cpython_3_12_shared: SHARED_3_12,
+            cpython_3_12_shared_stripped: STRIPPED_3_12,
+            cpython_3_13_shared: SHARED_3_13,
+            cpython_3_13_sid: SID_3_13,
+            cpython_3_13_nogil: NOGIL_3_13,
+            cpython_3_14_sid: SID_3_14,
+            cpython_3_14_sid_jit: JIT_3_14,
+            cpython_3_15_sid: SID_3_15,
+        }
+    };
+}
+
+/// Makes a module of tests for each interpreter.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_pythons {
+    ($names:tt $($module:ident: $python:ident,)+) => {
+        $(mod $module { $crate::on_python! { $module $python $names } })+
+    };
+}
+
+/// Makes a test of each function for one interpreter.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_python {
+    ($module:ident $python:ident [$($name:ident),+]) => {
+        $(
+            #[test]
+            fn $name() {
+                let python = $crate::Python::$python;
+                assert_eq!(stringify!($module), python.test_module(), "tests are left out by this name");
+                super::$name(python);
+            }
+        )+
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Python;
+
+    #[test]
+    fn every_build_of_the_table_has_its_tests() {
+        let (_, list) =
+            include_str!("python.rs").split_once("macro_rules! on_every_build").expect("it is there");
+        for python in Python::ALL {
+            assert!(list.contains(&format!(" {}: ", python.test_module())), "{}", python.name());
+        }
+    }
 }

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_interpreter_counts_what_the_program_does() {
-        let counts = of(Python::Debian3_11, "calls.py", &[]);
+        let counts = of(Python::DEBIAN_3_11, "calls.py", &[]);
         let speak = |class: &str| {
             counts.iter().find(|(key, _)| key.0 == format!("{class}.speak")).map(|found| *found.1)
         };

@@ -43,7 +43,7 @@ fn a_process_that_is_not_python() {
 
 #[test]
 fn a_log_folder_that_is_not_empty() {
-    let target = Target::start(Python::Debian3_11, "calls.py", &[]);
+    let target = Target::start(Python::DEBIAN_3_11, "calls.py", &[]);
     let folder = scratch();
     fs::write(folder.path().join("mine.txt"), "precious").expect("write a file");
     let path = folder.path().display().to_string();
@@ -54,13 +54,13 @@ fn a_log_folder_that_is_not_empty() {
 
 #[test]
 fn a_log_folder_that_can_not_be_written() {
-    let target = Target::start(Python::Debian3_11, "calls.py", &[]);
+    let target = Target::start(Python::DEBIAN_3_11, "calls.py", &[]);
     assert_one_line(&record(&["-p", &target.pid().to_string(), "-o", "/proc/log"]), "/proc/log");
 }
 
 #[test]
 fn a_glob_that_is_none() {
-    let target = Target::start(Python::Debian3_11, "calls.py", &[]);
+    let target = Target::start(Python::DEBIAN_3_11, "calls.py", &[]);
     for option in ["--function", "--file"] {
         assert_one_line(&record(&["-p", &target.pid().to_string(), option, "a[b"]), "a[b");
     }
@@ -105,7 +105,7 @@ fn a_wrong_command_line() {
 #[test]
 fn without_privilege() {
     kernel::need_privilege();
-    let target = Target::start(Python::Debian3_11, "calls.py", &[]);
+    let target = Target::start(Python::DEBIAN_3_11, "calls.py", &[]);
     let (_folder, binary) = for_anyone();
     let pid = target.pid().to_string();
     let output =
@@ -123,7 +123,7 @@ fn with_two_capabilities() {
             .expect("copy a program to where anyone can read it");
     }
     let mut target =
-        Target::spawn(nobody().args(Python::Debian3_11.words()).arg(folder.path().join("calls.py")));
+        Target::spawn(nobody().args(Python::DEBIAN_3_11.words()).arg(folder.path().join("calls.py")));
     let pid = target.pid().to_string();
     let mut tracer = Tracer::spawn(
         nobody()

@@ -8,7 +8,7 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 fn record(arguments: &[&str]) -> String {
-    let mut target = Target::start(Python::Debian3_11, "calls.py", &[]);
+    let mut target = Target::start(Python::DEBIAN_3_11, "calls.py", &[]);
     let tracer = Tracer::attach(&[&target], arguments);
     target.work();
     let outcome = tracer.interrupt();

@@ -5,12 +5,14 @@
 mod apt;
 mod bpf_toolchain;
 mod bpftrace;
+mod debian_root;
 mod linker;
 mod lints;
 mod log_readers;
+mod private_apt;
 mod python_3_11;
-mod sid;
-mod sid_pythons;
+mod pythons;
+mod work;
 
 use anyhow::Result;
 
@@ -30,7 +32,7 @@ pub(crate) fn demo() -> Result<()> {
 pub(crate) fn all() -> Result<()> {
     demo()?;
     lints::ensure()?;
-    sid_pythons::ensure()?;
+    pythons::ensure();
     log_readers::ensure()?;
     apt::ensure_program("bpftool", "bpftool")
 }
@@ -38,7 +40,7 @@ pub(crate) fn all() -> Result<()> {
 /// What the measurements need.
 pub(crate) fn bench() -> Result<()> {
     demo()?;
-    sid_pythons::ensure()?;
+    pythons::ensure_representative()?;
     bpftrace::ensure()
 }
 

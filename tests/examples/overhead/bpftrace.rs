@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tests::python::in_root;
+use tests::{python::in_root, workspace};
 use tracer::python::plan::{Meaning, Plan, ProbeSite};
 use tracer_common::site::Register;
 
@@ -25,7 +25,7 @@ pub(crate) struct Bpftrace {
 impl Bpftrace {
     /// Starts the script and waits until its probes are in place.
     pub(crate) fn attach(plan: &Plan, pid: u32) -> Self {
-        let root = in_root("target/bpftrace");
+        let root = in_root(&workspace().join("target/bpftrace"));
         let mut child = Command::new(&root[0])
             .args(&root[1..])
             .args(["bpftrace", "--unsafe", "-B", "line", "-p", &pid.to_string(), "-e", &script(plan, pid)])

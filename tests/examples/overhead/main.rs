@@ -29,13 +29,13 @@ fn main() -> ExitCode {
         eprintln!("usage: overhead [--rounds N] [--calls N] [--seconds N]");
         return ExitCode::from(2);
     };
-    for python in Python::ALL {
+    for python in Python::REPRESENTATIVE {
         costs(python, &options);
     }
     println!("At full speed, {} s with the default ring buffer:\n", options.seconds);
     println!("| CPython | calls | lost | pytracer's processor time | events/s |");
     println!("|---|---|---|---|---|");
-    for python in Python::ALL {
+    for python in Python::REPRESENTATIVE {
         println!("{}", endurance::run(python, options.seconds));
     }
     ExitCode::SUCCESS

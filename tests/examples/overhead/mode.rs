@@ -60,7 +60,7 @@ impl Subject {
     pub(crate) fn start(python: Python, rounds: usize, calls: u64) -> Self {
         let turns = (rounds * Mode::ALL.len() * REPEATS).to_string();
         let target = Target::start(python, "busy.py", &["--rounds", &turns, "--size", &calls.to_string()]);
-        let interpreter = python.file();
+        let interpreter = python.image();
         let plan = python::plan(&interpreter, SourceChoice::Auto)
             .unwrap_or_else(|error| panic!("plan CPython: {error}"));
         Self { target, interpreter, plan, calls }

@@ -2,8 +2,16 @@
 
 use anyhow::Result;
 
-use super::sid::Root;
+use super::debian_root::Root;
+use crate::workspace;
 
 pub(super) fn ensure() -> Result<()> {
-    Root { folder: "bpftrace", package: "bpftrace", proof: &["/usr/bin/bpftrace", "--version"] }.ensure()
+    let root = Root {
+        folder: workspace::target("bpftrace"),
+        stamp: workspace::target("bpftrace.ready"),
+        suite: "sid",
+        package: "bpftrace",
+        proof: ["/usr/bin/bpftrace", "--version"].map(str::to_owned).into(),
+    };
+    root.ensure()
 }

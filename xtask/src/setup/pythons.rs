@@ -1,30 +1,48 @@
-//! The interpreters of Debian sid: 3.14, stripped and without probe points for functions, and 3.15, which has them.
+//! The interpreters of the tests, as the table of `tests/pythons` has them.
 
-use anyhow::Result;
+mod compiled;
+mod package;
+mod stripped_copy;
 
-use super::sid::Root;
+use anyhow::{Result, anyhow};
+use pythons::{Python, Source};
 
-const ROOTS: [Root; 2] = [
-    Root {
-        folder: "pythons/3.14",
-        package: "python3.14",
-        proof: &[
-            "/usr/bin/python3.14",
-            "-c",
-            "import asyncio, ctypes, ssl, sys; print(sys.version.split()[0])",
-        ],
-    },
-    Root {
-        folder: "pythons/3.15",
-        package: "python3.15",
-        proof: &[
-            "/usr/bin/python3.15",
-            "-c",
-            "import asyncio, ctypes, ssl, sys; print(sys.version.split()[0])",
-        ],
-    },
-];
+use super::python_3_11;
+use crate::command::step;
 
-pub(super) fn ensure() -> Result<()> {
-    ROOTS.iter().try_for_each(Root::ensure)
+/// Gets every build that can be had here, and says which can't. Their tests are then left out, and counted.
+pub(super) fn ensure() {
+    for python in Python::ALL {
+        if let Err(why) = get(&python) {
+            step(&format!("no {python}: {why:#}"));
+        }
+    }
+}
+
+/// Gets the builds that stand for all.
+pub(super) fn ensure_representative() -> Result<()> {
+    Python::REPRESENTATIVE.iter().try_for_each(get)
+}
+
+/// Gets one build by the first way that leads to it.
+fn get(python: &Python) -> Result<()> {
+    let mut reasons = Vec::new();
+    for source in python.sources() {
+        match get_by(python, source) {
+            Ok(()) => return Ok(()),
+            Err(why) => reasons.push(format!("{why:#}")),
+        }
+    }
+    Err(anyhow!(reasons.join("; ")))
+}
+
+fn get_by(python: &Python, source: &Source) -> Result<()> {
+    match *source {
+        Source::Installed(_) => python_3_11::ensure(),
+        Source::Package { suite, package } => package::ensure(python, suite, package),
+        Source::Compiled { suite, package, options } => compiled::ensure(python, suite, package, options),
+        Source::StrippedCopy(original) => stripped_copy::ensure(python, original),
+        // They come from elsewhere: there is only to look.
+        Source::Pyenv | Source::Same(_) => Ok(python.locate().map(drop)?),
+    }
 }
