@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use pythons::Python;
 
 use crate::{
     build,
@@ -23,6 +24,9 @@ const UNIT_TESTS: [&str; 5] = ["--workspace", "--exclude", "tracer-ebpf", "--exc
 
 /// The tests that trace real processes are the integration tests of this package.
 const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
+
+/// If this is set, an interpreter of the table that is not on the machine is a failure.
+const ALL_PYTHONS: &str = "PYTRACER_ALL_PYTHONS";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -50,6 +54,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     } else {
         session.kernel()?;
     }
+    for note in &session.notes {
+        step(note);
+    }
     for failure in &session.failures {
         eprintln!("error: {failure}");
     }
@@ -62,6 +69,10 @@ struct Session {
     filter: Option<String>,
     tally: Tally,
     failures: Vec<String>,
+    /// What was left out, and why.
+    notes: Vec<String>,
+    /// Tests whose name holds one of these are not run.
+    left_out: Vec<String>,
 }
 
 /// How tests are run.
@@ -95,6 +106,7 @@ impl Session {
         let ready = obstacle().map_or(Ok(()), |why| Err(anyhow::anyhow!(why)));
         match ready.and_then(|()| privilege::runner()) {
             Ok(runner) => {
+                self.leave_out_missing()?;
                 let ran = build::release().and_then(|_| self.tests(&KERNEL_TESTS, Runner::Serial(runner)));
                 self.check("the tests of the kernel side", ran);
             }
@@ -110,12 +122,33 @@ impl Session {
 
     /// Counts the tests of the kernel side as skipped.
     fn leave_out(&mut self) -> Result<u64> {
+        let count = self.names_of_kernel_tests()?.len() as u64;
+        self.tally.skipped += count;
+        Ok(count)
+    }
+
+    /// Counts the tests of interpreters that are not here as skipped, unless all have to be here.
+    fn leave_out_missing(&mut self) -> Result<()> {
+        if std::env::var_os(ALL_PYTHONS).is_some_and(|value| !value.is_empty()) {
+            return Ok(());
+        }
+        let names = self.names_of_kernel_tests()?;
+        for python in Python::ALL {
+            let Err(missing) = python.locate() else { continue };
+            let module = format!("{}::", python.test_module());
+            let count = names.iter().filter(|name| name.contains(&module)).count() as u64;
+            self.notes.push(format!("{count} tests are skipped: {missing}"));
+            self.tally.skipped += count;
+            self.left_out.push(module);
+        }
+        Ok(())
+    }
+
+    fn names_of_kernel_tests(&self) -> Result<Vec<String>> {
         let mut list = cargo();
         list.args(["test", "--quiet"]).args(KERNEL_TESTS).arg("--").args(&self.filter).arg("--list");
         let list = capture(&mut list)?;
-        let count = list.lines().filter(|line| line.ends_with(": test")).count() as u64;
-        self.tally.skipped += count;
-        Ok(count)
+        Ok(list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
     }
 
     /// Runs tests with nextest, which keeps them apart, or else with cargo alone.
@@ -132,12 +165,13 @@ impl Session {
         if let Runner::Serial(Some(runner)) = how {
             tests.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner);
         }
+        let single = serial.then_some("--test-threads=1");
         if nextest {
-            tests.args(serial.then_some("--test-threads=1"));
-            tests.args(&self.filter);
+            tests.args(single).arg("--");
         } else {
-            tests.arg("--").args(serial.then_some("--test-threads=1")).args(&self.filter);
+            tests.arg("--").args(single);
         }
+        tests.args(&self.filter).args(self.left_out.iter().flat_map(|name| ["--skip", name]));
         self.count(&mut tests)
     }
 
@@ -153,7 +187,8 @@ impl Session {
             let line = line.context("read what the tests say")?;
             println!("{line}");
             if let Some(mut tally) = Tally::read(&line) {
-                if self.filter.is_some() {
+                // Then these are not what was asked for, or are counted already.
+                if self.filter.is_some() || !self.left_out.is_empty() {
                     tally.skipped = 0;
                 }
                 self.tally += tally;
