@@ -1,6 +1,7 @@
 //! What one CPython image is: its version, its layout, and the plan of where to hook it.
 
 mod code;
+mod cost;
 pub mod elf;
 mod eval_sites;
 mod function_sites;
@@ -15,8 +16,10 @@ pub mod recognise;
 pub mod refusal;
 mod run_sites;
 mod tables;
+pub mod traits;
 pub mod usdt_notes;
 pub mod version;
 
 pub use planner::plan;
 pub use refusal::Refusal;
+pub use traits::Traits;

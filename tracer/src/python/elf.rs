@@ -237,7 +237,7 @@ impl Elf {
 }
 
 /// Opens a regular file: where someone has put a pipe in its place, neither opening nor reading may wait for them.
-pub(super) fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
