@@ -9,6 +9,7 @@
 
 mod lines;
 
+pub mod cgroup;
 pub mod kernel;
 pub mod log;
 pub mod program;

@@ -9,8 +9,6 @@ use tests::{
     on_all_pythons, wait,
 };
 
-use tracer::python::plan::SourceChoice;
-
 on_all_pythons!(killed, killed_while_letting_go, interrupted, terminated, attached_again);
 
 fn nothing_left(before: &Loaded) {
@@ -39,8 +37,7 @@ fn killed(python: Python) {
 /// Addresses of the target at which a breakpoint stands in the place of an instruction of the interpreter's file.
 fn breakpoints(python: Python, target: &Target) -> Vec<u64> {
     const BREAKPOINT: u8 = 0xcc;
-    let plan = tracer::python::plan(&python.image(), SourceChoice::Auto)
-        .unwrap_or_else(|error| panic!("plan CPython: {error}"));
+    let plan = tracer::python::plan(&python.image()).unwrap_or_else(|error| panic!("plan CPython: {error}"));
     let bias = tracer::discover::inspect(target.pid()).expect("it runs").bias;
     let memory = File::open(format!("/proc/{}/mem", target.pid())).expect("open the target's memory");
     let byte_at = |address| {

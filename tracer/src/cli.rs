@@ -47,14 +47,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the Python processes of this machine, and how each can be traced
-    Ps {
-        /// As JSON
-        #[arg(long, conflicts_with = "explain")]
-        json: bool,
-        /// Show how one process would be traced: version, sites, instructions
-        #[arg(long, value_name = "PID")]
-        explain: Option<u32>,
-    },
+    Ps(ps::Arguments),
     /// Trace processes and report where their time and memory go
     Record(record::Arguments),
     /// Show the report of a recording
@@ -96,8 +89,7 @@ pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(arguments.verbose);
     let result = match arguments.command {
-        Command::Ps { explain: Some(pid), .. } => ps::explain(pid, &mut stdout()).map(|()| ExitCode::SUCCESS),
-        Command::Ps { json, .. } => ps::run(json, &mut stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Ps(arguments) => arguments.run(&mut stdout()).map(|()| ExitCode::SUCCESS),
         Command::Record(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
         Command::Doctor { json } => doctor::run(json, &mut stdout())

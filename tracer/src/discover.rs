@@ -3,9 +3,15 @@
 //! A process is known by what it has mapped, not by its name: programs with CPython built in are found as well.
 //! Processes come and go meanwhile; one that vanishes is an error value like any other.
 
+pub mod cgroup;
+mod containers;
+mod identity;
 mod image;
+mod jit;
 mod maps;
 mod plans;
+mod script;
+mod users;
 
 use std::{fs, io, path::PathBuf};
 
@@ -16,8 +22,13 @@ use procfs::{
 use thiserror::Error;
 
 pub use self::{
+    containers::container_name,
+    identity::Identity,
     image::ImageFile,
+    jit::{Jit, jit, jit_active},
     plans::{PlanCache, Planned},
+    script::Script,
+    users::{Users, user_id},
 };
 use crate::{
     python::{elf::ElfError, recognise::Kind},
@@ -26,18 +37,12 @@ use crate::{
 
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`.
 const KERNEL_THREAD: u32 = 0x0020_0000;
-/// Command lines are cut here, in bytes.
-const MAX_COMMAND: usize = 4096;
 
 /// A process that runs Python.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PythonProcess {
     /// Process id.
     pub pid: u32,
-    /// Command line, as the process has it: escape where shown.
-    pub command: String,
-    /// Path of the program; escape where shown.
-    pub exe: String,
     /// File with the interpreter: the program itself or a library.
     pub image: ImageFile,
     /// What to add to addresses in the file to get those in the process.
@@ -121,30 +126,9 @@ pub fn processes() -> Vec<(u32, Result<PythonProcess, NotTraceable>)> {
     found
 }
 
-/// Is CPython's JIT compiler switched on in a process? Calls inside compiled code pass no hooked place.
-///
-/// From the environment that it was started with; false where that can't be read.
-pub fn jit_active(pid: u32) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment
-        .split(|&b| b == 0)
-        .any(|entry| matches!(entry.strip_prefix(b"PYTHON_JIT="), Some(v) if v != b"0"))
-}
-
 /// When a process started, in clock ticks since boot; `None` if it has ended, collected by its parent or not.
 pub fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid).ok().filter(|stat| stat.state != 'Z' && stat.state != 'X').map(|stat| stat.starttime)
-}
-
-/// Command line of a process, arguments separated by spaces; escape where shown.
-pub fn command(pid: u32) -> String {
-    let mut bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    bytes.truncate(MAX_COMMAND);
-    while bytes.last() == Some(&0) {
-        bytes.pop();
-    }
-    let arguments: Vec<_> = bytes.split(|&b| b == 0).map(String::from_utf8_lossy).collect();
-    arguments.join(" ")
 }
 
 fn inspect_with(pid: u32, seen: &mut image::Seen) -> Result<PythonProcess, NotTraceable> {
@@ -173,7 +157,7 @@ fn inspect_with(pid: u32, seen: &mut image::Seen) -> Result<PythonProcess, NotTr
         Some(found) => found,
     };
     let (image, bias, start_ticks) = (found.image, found.bias, before.starttime);
-    Ok(PythonProcess { pid, command: command(pid), exe, image, bias, start_ticks })
+    Ok(PythonProcess { pid, image, bias, start_ticks })
 }
 
 fn stat(pid: u32) -> Result<Stat, NotTraceable> {
@@ -196,8 +180,7 @@ fn proc_error(pid: u32, source: io::Error) -> NotTraceable {
 
 /// By what anyone may read: its name and its command line.
 fn looks_like_python(pid: u32) -> bool {
-    let command = command(pid);
-    let program = PathBuf::from(command.split(' ').next().unwrap_or_default());
+    let program = PathBuf::from(identity::arguments(pid).into_iter().next().unwrap_or_default());
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     image::is_python_name(&program) || image::is_python_name(name.as_ref())
 }
@@ -244,7 +227,9 @@ mod tests {
         let child = python(PYTHON311, "0");
         let pid = child.0.id();
         let found = inspect(pid).expect("a Python process");
-        assert!(found.command.starts_with("python3.11 -S -c import sys"));
+        let identity = Identity::of(pid).expect("a process");
+        assert!(identity.command().starts_with("python3.11 -S -c import sys"));
+        assert_eq!((identity.program.as_str(), identity.script), (PYTHON311, None));
         assert_eq!((found.bias, found.image.shown_path.to_str()), (0, Some(PYTHON311)));
         assert!(found.start_ticks > 0 && found.image.build_id.len() == 20);
         assert!(
@@ -267,7 +252,7 @@ mod tests {
         fs::rename(dir.path().join("other"), &copy).expect("a replaced file");
         let by_link = inspect(pid).expect("a Python process");
         assert_eq!((by_link.image.device, by_link.image.inode), (by_name.image.device, by_name.image.inode));
-        assert!(crate::python::plan(&by_link.image.open_path, Default::default()).is_ok());
+        assert!(crate::python::plan(&by_link.image.open_path).is_ok());
     }
 
     #[test]

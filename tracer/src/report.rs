@@ -1,6 +1,6 @@
 //! What a run found out. The JSON form is a contract: keys are added, never renamed.
 
-mod fit;
+pub(crate) mod fit;
 mod lines;
 pub mod table;
 

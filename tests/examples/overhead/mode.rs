@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use tests::{Python, Target, Tracer};
 use tracer::{
     attach::{Kernel, LoadOptions, uprobe},
-    python::{
-        self,
-        plan::{Plan, SourceChoice},
-    },
+    python::{self, plan::Plan},
 };
 use tracer_common::limits::RING_BYTES;
 
@@ -61,8 +58,7 @@ impl Subject {
         let turns = (rounds * Mode::ALL.len() * REPEATS).to_string();
         let target = Target::start(python, "busy.py", &["--rounds", &turns, "--size", &calls.to_string()]);
         let interpreter = python.image();
-        let plan = python::plan(&interpreter, SourceChoice::Auto)
-            .unwrap_or_else(|error| panic!("plan CPython: {error}"));
+        let plan = python::plan(&interpreter).unwrap_or_else(|error| panic!("plan CPython: {error}"));
         Self { target, interpreter, plan, calls }
     }
 

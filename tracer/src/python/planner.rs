@@ -32,17 +32,17 @@ const FIRST_WITH_HANDLERS: u8 = 11;
 /// Versions whose plan was compared, call by call, with what the interpreter itself reports.
 const PROVEN: [u8; 8] = [8, 9, 10, 11, 12, 13, 14, 15];
 
-/// Plans how to trace the interpreter in a file.
+/// Plans how to trace the interpreter in a file, by the exact and cheapest source that it has.
 ///
 /// # Errors
 /// If it can't be traced: a sentence that says what it is and why.
-pub fn plan(path: &Path, choice: SourceChoice) -> Result<Plan, Refusal> {
+pub fn plan(path: &Path) -> Result<Plan, Refusal> {
     let elf = Elf::open(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    plan_elf(&elf, &name, choice)
+    plan_elf(&elf, &name, SourceChoice::Auto)
 }
 
-/// The same for a file already read.
+/// The same for a file already read, by the wanted source.
 ///
 /// # Errors
 /// As for [`plan`].
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn python_3_11_of_debian_12() {
         let path = Path::new(PYTHON311);
-        let plan = plan(path, SourceChoice::Auto).expect("CPython 3.11 with dtrace");
+        let plan = plan(path).expect("CPython 3.11 with dtrace");
         check(&plan, path);
         assert_eq!((plan.version.minor, plan.source, plan.exact), (11, Source::EvalUsdt, true));
         let starts = sites(&plan, Meaning::Start);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn python_3_15_of_debian_sid() {
         let Some(path) = python315() else { return };
-        let plan = plan(&path, SourceChoice::Auto).expect("CPython 3.15");
+        let plan = plan(&path).expect("CPython 3.15");
         check(&plan, &path);
         assert_eq!((plan.version.minor, plan.source, plan.exact), (15, Source::Eval, true));
         let opcodes: Vec<_> = sites(&plan, Meaning::Start).iter().map(|s| s.opcodes[0]).collect();
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn published_layout_of_3_15() {
         let Some(path) = python315() else { return };
-        let layout = plan(&path, SourceChoice::Auto).expect("CPython 3.15").layout;
+        let layout = plan(&path).expect("CPython 3.15").layout;
         assert_eq!((layout.frame_code, layout.frame_previous, layout.frame_instruction), (0, 8, 56));
         assert_eq!((layout.code_file, layout.code_name, layout.code_first_line), (112, 128, 68));
         assert_eq!((layout.str_ascii, layout.str_compact, layout.frame_owner), (40, 56, 74));
@@ -239,19 +239,10 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        assert!(matches!(plan(Path::new("/bin/ls"), SourceChoice::Auto), Err(Refusal::NotPython)));
-        assert!(matches!(
-            plan(Path::new("/etc/passwd"), SourceChoice::Auto),
-            Err(Refusal::File(ElfError::NotElf))
-        ));
-        assert!(matches!(
-            plan(Path::new("/dev/zero"), SourceChoice::Auto),
-            Err(Refusal::File(ElfError::Read(_)))
-        ));
-        assert!(matches!(
-            plan(Path::new("/nonexistent"), SourceChoice::Auto),
-            Err(Refusal::File(ElfError::Read(_)))
-        ));
+        assert!(matches!(plan(Path::new("/bin/ls")), Err(Refusal::NotPython)));
+        assert!(matches!(plan(Path::new("/etc/passwd")), Err(Refusal::File(ElfError::NotElf))));
+        assert!(matches!(plan(Path::new("/dev/zero")), Err(Refusal::File(ElfError::Read(_)))));
+        assert!(matches!(plan(Path::new("/nonexistent")), Err(Refusal::File(ElfError::Read(_)))));
     }
 
     /// A damaged file gives a plan or a refusal, never a panic.

@@ -9,7 +9,7 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// The text with its middle left out: of a long qualified name both ends say something.
-pub(super) fn cut_middle(text: &str, room: usize) -> String {
+pub(crate) fn cut_middle(text: &str, room: usize) -> String {
     if columns(text) <= room {
         return text.to_owned();
     }
