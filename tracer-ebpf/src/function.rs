@@ -31,6 +31,8 @@ use crate::{
 pub(crate) const NO_ROOM: u64 = 0;
 /// An answer of [`of_code`]: not a code object.
 pub(crate) const NOT_CODE: u64 = u64::MAX;
+/// `FRAME_OWNED_BY_THREAD`.
+const THREAD_OWNED: u8 = 0;
 /// An answer of [`recall`]: nothing is cached.
 const UNKNOWN: u64 = u64::MAX - 1;
 
@@ -49,9 +51,7 @@ pub(crate) fn is_unwanted(answer: u64) -> bool {
 /// The function that starts at a START site, as id and bits of [`cached`]; [`NO_ROOM`] or [`NOT_CODE`] if unknown.
 #[inline(always)]
 pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32) -> u64 {
-    let Some(instruction) = instruction(ctx, site) else {
-        return of_frame(frame, process, site.image());
-    };
+    let Some(instruction) = instruction(ctx, site) else { return of_frame(frame, process, site.0) };
     let known = recall(instruction, process);
     if known != UNKNOWN { known } else { learn(frame, instruction, process, site.0) }
 }
@@ -65,10 +65,23 @@ pub(crate) fn instruction(ctx: &ProbeContext, site: Site) -> Option<u64> {
 
 /// The function of a frame that begins, where no register tells the instruction.
 #[inline(never)]
-fn of_frame(frame: u64, process: u32, image: u32) -> u64 {
-    let Some(layout) = LAYOUTS.get_ptr(image) else { return NOT_CODE };
+fn of_frame(frame: u64, process: u32, site: u64) -> u64 {
+    let Some(layout) = LAYOUTS.get_ptr(Site(site).image()) else { return NOT_CODE };
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
+    if layout.frame_last_index != 0 {
+        return of_frame_object(layout, frame, process, Site(site).image());
+    }
+    let Some(instruction) = read_user::<u64>(frame + u64::from(layout.frame_instruction)) else {
+        return mismatch(process);
+    };
+    let known = recall(instruction, process);
+    if known != UNKNOWN { known } else { learn(frame, instruction, process, site) }
+}
+
+/// The same up to 3.10: what is cached is the code object.
+#[inline(always)]
+fn of_frame_object(layout: &Layout, frame: u64, process: u32, image: u32) -> u64 {
     let (Some(code), Some(last_index)) =
         (code_of(layout, frame), read_user::<i32>(frame + u64::from(layout.frame_last_index)))
     else {
@@ -99,11 +112,22 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return NOT_CODE };
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
-    let code = match (read_user::<[u8; 2]>(instruction), code_of(layout, frame)) {
-        (Some([opcode, _]), Some(code)) if site.accepts(opcode) => code,
-        _ => return mismatch(process),
+    let (Some([opcode, argument]), Some(code)) = (read_user::<[u8; 2]>(instruction), code_of(layout, frame))
+    else {
+        return mismatch(process);
     };
-    let Some([_, argument]) = read_user::<[u8; 2]>(instruction) else { return mismatch(process) };
+    let place = if site.instruction_register().is_some() {
+        if !site.accepts(opcode) {
+            return mismatch(process);
+        }
+        resume_place(layout, argument)
+    } else if layout.resume_opcodes.contains(&opcode) {
+        resume_place(layout, argument)
+    } else {
+        // A generator is made by its function, in a frame of the thread, and begins at its first step.
+        let owner = read_user::<u8>(frame + u64::from(layout.frame_owner));
+        if owner == Some(THREAD_OWNED) { cached::IGNORED } else { 0 }
+    };
     let found = of_code(process, site.image(), code, now());
     if found == NOT_CODE {
         return mismatch(process);
@@ -111,16 +135,19 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     if found == NO_ROOM {
         return NO_ROOM;
     }
-    let mut answer = found & ((cached::FUNCTION_LIMIT - 1) | cached::UNWANTED);
-    let location = argument & layout.resume_mask;
-    if location != 0 {
-        answer |= cached::RESUMED;
-        if location == layout.resume_ignored {
-            answer |= cached::IGNORED;
-        }
-    }
+    let answer = found & ((cached::FUNCTION_LIMIT - 1) | cached::UNWANTED) | place;
     remember(instruction, process, answer | generation << cached::GENERATION_SHIFT);
     answer
+}
+
+/// What the argument of a RESUME says of where it stands, in bits of [`cached`].
+#[inline(always)]
+fn resume_place(layout: &Layout, argument: u8) -> u64 {
+    match argument & layout.resume_mask {
+        0 => 0,
+        place if place == layout.resume_ignored => cached::RESUMED | cached::IGNORED,
+        _ => cached::RESUMED,
+    }
 }
 
 /// Fibonacci hashing; instructions are 2-byte aligned.

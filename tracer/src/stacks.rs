@@ -210,6 +210,29 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_above_a_caller_has_ended() {
+        assert_eq!(stack().called(40, 30, Some(1)), step(0, Then::Push));
+        assert_eq!(stack().called(40, 10, Some(1)), step(2, Then::Push));
+        assert_eq!(stack().called(40, 10, None), step(2, Then::Nothing));
+        // The caller is not known: nothing is known of what lies above it.
+        assert_eq!(stack().called(40, 99, Some(1)), step(0, Then::Push));
+    }
+
+    #[test]
+    fn a_frame_that_is_called_again_had_been_left() {
+        assert_eq!(stack().called(30, 20, Some(3)), step(1, Then::Push));
+        assert_eq!(stack().called(30, 10, Some(3)), step(2, Then::Push));
+        assert_eq!(stack().called(20, 99, Some(2)), step(2, Then::Push));
+    }
+
+    #[test]
+    fn a_throw_resumes_a_suspended_frame_and_marks_a_running_one() {
+        assert_eq!(stack().thrown(20, 10, Some(2), false), step(1, Then::Mark));
+        assert_eq!(stack().thrown(20, 10, Some(2), true), step(2, Then::Push));
+        assert_eq!(stack().thrown(40, 20, Some(4), false), step(1, Then::Push));
+    }
+
+    #[test]
     fn a_raise_marks_its_frame_or_resumes_one_thrown_into() {
         assert_eq!(stack().raise(30, true), step(0, Then::Mark));
         assert_eq!(stack().raise(20, true), step(1, Then::Mark));

@@ -213,7 +213,7 @@ mod tests {
             [0, 1, 2, 3].map(member),
             [Member::File, Member::Anon, Member::Swap, Member::Shmem].map(Some)
         );
-        assert_eq!((began(3), ended(6), member(4)), (None, None, None));
+        assert_eq!((began(3), ended(8), member(4)), (None, None, None));
     }
 
     #[test]

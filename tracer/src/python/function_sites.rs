@@ -49,22 +49,37 @@ fn asks_owner(elf: &Elf, function: u64, layout: &Layout) -> bool {
 /// entry: others call it for frames that never ran.
 pub(super) fn raises(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Hook> {
     let Some(target) = elf.symbol(TRACEBACK).map(|s| s.address) else { return Vec::new() };
-    let calls = eval_loop(elf, functions, handlers).into_iter().flat_map(|part| {
-        let size = (part.end - part.start).min(MAX_PART) as usize;
-        let bytes = elf.bytes_at(part.start, size).unwrap_or_default();
-        code::decode(bytes, part.start).filter(|i| calls(elf, i, target)).collect::<Vec<_>>()
-    });
+    let parts = eval_loop(elf, functions, handlers).into_iter();
+    let calls = parts.flat_map(|part| body(elf, &part).filter(|i| calls(elf, i, target)).collect::<Vec<_>>());
     calls.filter(|i| code::emulated(elf, i)).map(|i| Hook::at(&i, Register::Rdi)).collect()
 }
 
 /// The parts of the eval loop: compilers split it, and the exported symbol may cover the smallest part only.
-fn eval_loop(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Range<u64>> {
+/// `handlers`: all that is known to be in it; without them the parts that conditional branches lead to are added.
+pub(super) fn eval_loop(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Range<u64>> {
     let entry = elf.symbol("_PyEval_EvalFrameDefault").map(|s| s.address);
-    let mut parts: Vec<_> =
-        handlers.iter().copied().chain(entry).filter_map(|a| functions.containing(a)).collect();
+    let known = handlers.iter().copied().chain(entry).filter_map(|a| functions.containing(a));
+    let mut parts: Vec<Range<u64>> = Vec::new();
+    let mut new: Vec<Range<u64>> = known.collect();
+    while let Some(part) = new.pop() {
+        if parts.contains(&part) {
+            continue;
+        }
+        if handlers.is_empty() {
+            let outside =
+                body(elf, &part).filter(|i| i.is_jcc_short_or_near()).map(|i| i.near_branch_target());
+            new.extend(outside.filter(|a| !part.contains(a)).filter_map(|a| functions.containing(a)));
+        }
+        parts.push(part);
+    }
     parts.sort_unstable_by_key(|part| part.start);
-    parts.dedup();
     parts
+}
+
+/// The instructions of a part of a function.
+pub(super) fn body<'a>(elf: &'a Elf, part: &Range<u64>) -> impl Iterator<Item = Instruction> + 'a {
+    let size = (part.end - part.start).min(MAX_PART) as usize;
+    code::decode(elf.bytes_at(part.start, size).unwrap_or_default(), part.start)
 }
 
 /// Does an instruction call a function, directly or through the stub by which libraries let others replace it?

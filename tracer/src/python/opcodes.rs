@@ -38,6 +38,17 @@ pub struct Opcodes {
     pub return_value: u8,
 }
 
+impl Opcodes {
+    /// Numbers of all forms of RESUME; no version has more than four.
+    pub fn resumes(&self) -> [u8; 4] {
+        let mut numbers = [0; 4];
+        for (number, opcode) in numbers.iter_mut().zip(self.starts) {
+            *number = opcode.number;
+        }
+        numbers
+    }
+}
+
 /// The opcodes of a minor version.
 pub fn of(minor: u8) -> Option<&'static Opcodes> {
     TABLE.iter().find(|t| t.minor == minor)

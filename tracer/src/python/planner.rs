@@ -78,7 +78,7 @@ impl Image<'_> {
     fn plan(&self, choice: SourceChoice) -> Result<Plan, Lack> {
         let layout = layout::of(self.version.minor, self.elf)?;
         let draft = match choice {
-            SourceChoice::Usdt => self.usdt(&layout),
+            SourceChoice::Usdt => self.usdt(),
             _ if self.version.minor < FIRST_WITH_HANDLERS => self.run_function(&layout),
             _ => self.eval_loop(&layout, choice == SourceChoice::Auto),
         }?;
@@ -95,6 +95,12 @@ impl Image<'_> {
             code_type,
             sites: one_per_address(sites)?,
         })
+    }
+
+    /// Where exceptions reach a frame.
+    fn raises(&self, handlers: &[u64]) -> Vec<ProbeSite> {
+        let hooks = function_sites::raises(self.elf, &self.functions, handlers).into_iter();
+        hooks.filter_map(|hook| self.site(Meaning::Raise, Some(hook), "call of PyTraceBack_Here")).collect()
     }
 
     fn code_freed(&self, code_type: u64, layout: &Layout) -> Result<ProbeSite, Lack> {

@@ -11,6 +11,7 @@ use super::{
     code,
     elf::Elf,
     eval_sites::{self, Hook},
+    function_sites,
     functions::Functions,
 };
 
@@ -22,8 +23,6 @@ const THREAD_FRAME: u16 = 24;
 const REACH: usize = 96;
 /// From reading the caller's frame to storing it, and on to the site, at most 12 each.
 const NEAR: usize = 24;
-/// Larger than any compiler makes this function, in bytes; the largest seen has 40,000.
-const MAX_SIZE: u64 = 4 << 20;
 
 /// The first place behind `tstate->frame = f` where a probe is cheap. `argument`: the register that brings the frame.
 pub(super) fn begin(elf: &Elf, argument: Iced) -> Option<Hook> {
@@ -42,17 +41,13 @@ pub(super) fn begin(elf: &Elf, argument: Iced) -> Option<Hook> {
 
 /// Each first place behind `tstate->frame = f->f_back` where a probe is cheap.
 pub(super) fn ends(elf: &Elf, functions: &Functions, layout: &Layout) -> Vec<Hook> {
-    let Some(part) = elf.symbol(RUN).and_then(|run| functions.containing(run.address)) else {
-        return Vec::new();
-    };
-    let size = (part.end - part.start).min(MAX_SIZE) as usize;
-    let body = code::decode(elf.bytes_at(part.start, size).unwrap_or_default(), part.start);
-    let mut hooks: Vec<Hook> = body
-        .filter_map(|i| {
-            let (caller, frame) = loads(&i, layout.frame_previous)?;
-            end(elf, i.next_ip(), caller, frame)
-        })
-        .collect();
+    let parts = function_sites::eval_loop(elf, functions, &[]);
+    let instructions = parts.iter().flat_map(|part| function_sites::body(elf, part));
+    let hooks = instructions.filter_map(|i| {
+        let (caller, frame) = loads(&i, layout.frame_previous)?;
+        end(elf, i.next_ip(), caller, frame)
+    });
+    let mut hooks: Vec<Hook> = hooks.collect();
     hooks.dedup_by_key(|hook| hook.address);
     hooks
 }

@@ -41,8 +41,12 @@ impl Image<'_> {
             self.ends(&handlers, layout)?
         };
         sites.extend(self.starts(&handlers, layout)?);
-        sites.extend(self.raises(handlers.table.handlers())?);
-        Ok(Draft { source, unseen, resume_opcodes: resume_opcodes(opcodes), sites })
+        let raises = self.raises(handlers.table.handlers());
+        if raises.is_empty() {
+            return Err(Lack::Raise);
+        }
+        sites.extend(raises);
+        Ok(Draft { source, unseen, resume_opcodes: opcodes.resumes(), sites })
     }
 
     fn starts(&self, handlers: &Handlers, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
@@ -95,24 +99,6 @@ impl Image<'_> {
             .or_else(|| eval_sites::after_unlink(self.elf, address, layout));
         self.site(Meaning::Yield, hook.map(without_instruction), &handler(opcode))
     }
-
-    pub(super) fn raises(&self, handlers: &[u64]) -> Result<Vec<ProbeSite>, Lack> {
-        let hooks = function_sites::raises(self.elf, &self.functions, handlers);
-        let sites: Vec<_> = hooks
-            .into_iter()
-            .filter_map(|hook| self.site(Meaning::Raise, Some(hook), "call of PyTraceBack_Here"))
-            .collect();
-        if sites.is_empty() { Err(Lack::Raise) } else { Ok(sites) }
-    }
-}
-
-/// All of them; no version has more than four.
-fn resume_opcodes(opcodes: &Opcodes) -> [u8; 4] {
-    let mut numbers = [0; 4];
-    for (number, opcode) in numbers.iter_mut().zip(opcodes.starts) {
-        *number = opcode.number;
-    }
-    numbers
 }
 
 fn handler(opcode: &Opcode) -> String {

@@ -26,7 +26,8 @@ impl Image<'_> {
             return Err(Lack::Run);
         }
         sites.push(begin);
-        sites.extend(self.raises(&[])?);
+        // Throws start frames like calls here: without this it is only not known which ends were by an exception.
+        sites.extend(self.raises(&[]));
         Ok(Draft { source: Source::Eval, unseen: Unseen::Nothing, resume_opcodes: [0; 4], sites })
     }
 }

@@ -1,16 +1,18 @@
 //! Builds with dtrace: `function__entry` and `function__return`, where they tell of every frame.
 
-use tracer_common::{layout::Layout, site::Unseen};
+use tracer_common::site::Unseen;
 
 use super::{Draft, Image};
 use crate::python::{
     function_sites,
+    handler_table::HandlerTable,
+    opcodes::{self, Opcodes},
     plan::{Meaning, ProbeSite, Source},
     refusal::Lack,
 };
 
 impl Image<'_> {
-    pub(super) fn usdt(&self, _layout: &Layout) -> Result<Draft, Lack> {
+    pub(super) fn usdt(&self) -> Result<Draft, Lack> {
         // 3.11 passes its entry probe only where C calls Python; 3.12 to 3.14 have none of the two.
         if self.version.minor == 11 {
             return Err(Lack::UsdtEntry);
@@ -18,8 +20,11 @@ impl Image<'_> {
         let entry = self.usdt_site(Meaning::Start, "function__entry").ok_or(Lack::Usdt)?;
         let end = self.usdt_end().ok_or(Lack::Usdt)?;
         let mut sites = vec![entry, end];
-        sites.extend(self.raises(&[])?);
-        Ok(Draft { source: Source::Usdt, unseen: Unseen::Nothing, resume_opcodes: [0; 4], sites })
+        let opcodes = opcodes::of(self.version.minor);
+        let table = opcodes.and_then(|opcodes| HandlerTable::find(self.elf, opcodes));
+        sites.extend(self.raises(table.as_ref().map_or(&[], HandlerTable::handlers)));
+        let resume_opcodes = opcodes.map(Opcodes::resumes).unwrap_or_default();
+        Ok(Draft { source: Source::Usdt, unseen: Unseen::Nothing, resume_opcodes, sites })
     }
 
     pub(super) fn usdt_end(&self) -> Option<ProbeSite> {
