@@ -67,7 +67,7 @@ pub(super) fn eval_loop(elf: &Elf, functions: &Functions, handlers: &[u64]) -> V
         }
         if handlers.is_empty() {
             let outside =
-                body(elf, &part).filter(|i| i.is_jcc_short_or_near()).map(|i| i.near_branch_target());
+                body(elf, &part).filter(Instruction::is_jcc_short_or_near).map(|i| i.near_branch_target());
             new.extend(outside.filter(|a| !part.contains(a)).filter_map(|a| functions.containing(a)));
         }
         parts.push(part);

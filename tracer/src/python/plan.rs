@@ -122,3 +122,37 @@ pub struct Plan {
     /// Sites, each address at most once.
     pub sites: Vec<ProbeSite>,
 }
+
+impl Plan {
+    /// What will be missing or uncertain, a sentence each.
+    pub fn limits(&self) -> Vec<String> {
+        let mut limits = Vec::new();
+        if !self.exact {
+            let Version { major, minor, .. } = self.version;
+            limits.push(format!(
+                "counts on CPython {major}.{minor} were not compared with the interpreter's own"
+            ));
+        }
+        match self.unseen {
+            Unseen::Nothing => {}
+            Unseen::Suspensions => limits.push(
+                "that a generator or coroutine is suspended comes out at its thread's next event: its own times \
+                 are upper bounds"
+                    .to_owned(),
+            ),
+            Unseen::Unwinds => limits.push(
+                "a function left by an exception ends, for its times, where the exception reached it".to_owned(),
+            ),
+        }
+        let yields = self.sites.iter().any(|site| site.meaning == Meaning::Yield);
+        if !yields && self.unseen != Unseen::Suspensions {
+            limits.push("whether a generator's step yielded or returned is not seen".to_owned());
+        }
+        let slow = self.sites.iter().filter(|site| !site.emulated).count();
+        if slow > 0 {
+            let all = self.sites.len();
+            limits.push(format!("{slow} of {all} places are single-stepped by the kernel: some 9 us a hit"));
+        }
+        limits
+    }
+}

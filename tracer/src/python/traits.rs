@@ -23,8 +23,6 @@ pub struct Traits {
     pub free_threaded: bool,
     /// Has the JIT compiler built in, used or not.
     pub jit: bool,
-    /// Says its own version (`Py_Version`, 3.11 and later).
-    pub says_version: bool,
 }
 
 impl Traits {
@@ -46,7 +44,6 @@ impl Traits {
             stripped: elf.section(".symtab").is_none(),
             free_threaded,
             jit: published.is_some() && mentions(elf, b"PYTHON_JIT"),
-            says_version: elf.symbol("Py_Version").is_some(),
         }
     }
 
@@ -84,13 +81,7 @@ mod tests {
     #[test]
     fn python_3_11_of_debian_12() {
         let traits = of(Path::new("/usr/bin/python3.11"));
-        let expected = Traits {
-            dtrace: true,
-            function_probes: true,
-            stripped: true,
-            says_version: true,
-            ..Traits::default()
-        };
+        let expected = Traits { dtrace: true, function_probes: true, stripped: true, ..Traits::default() };
         assert_eq!(traits, expected);
         assert_eq!(traits.words(), ["program", "dtrace", "stripped"]);
     }

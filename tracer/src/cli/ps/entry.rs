@@ -4,11 +4,7 @@ use serde::Serialize;
 
 use crate::{
     discover::{self, Identity, Jit, NotTraceable, PlanCache, PythonProcess, Users, container_name},
-    python::{
-        Refusal,
-        plan::{Plan, Source},
-        traits::Traits,
-    },
+    python::{plan::Plan, traits::Traits},
 };
 
 /// One process.
@@ -37,7 +33,7 @@ pub(super) struct Entry {
     pub(super) unit: Option<String>,
     pub(super) container: Option<ContainerEntry>,
     /// How the version was found.
-    pub(super) version_from: Option<&'static str>,
+    pub(super) version_from: Option<String>,
     pub(super) build_id: Option<String>,
     pub(super) build: Option<Build>,
     /// Null: the build has no JIT compiler.
@@ -134,7 +130,6 @@ impl Look {
         let entry = Entry {
             interpreter: Some(process.image.shown_path.to_string_lossy().into_owned()),
             build_id: Some(process.image.build_id()).filter(|id| !id.is_empty()),
-            version_from: version_from(traits, planned.as_ref().as_ref().err()),
             build: Some(traits.into()),
             jit: jit.map(jit_word),
             ..who
@@ -142,6 +137,7 @@ impl Look {
         match planned.as_ref() {
             Ok(plan) => Entry {
                 version: Some(plan.version.to_string()),
+                version_from: Some(plan.found_by.to_string()),
                 source: Some(plan.source.to_string()),
                 exact: plan.exact && jit != Some(Jit::On),
                 limits: limits(plan, jit),
@@ -151,14 +147,6 @@ impl Look {
             },
             Err(refusal) => Entry { version: refusal.version(), reason: Some(refusal.to_string()), ..entry },
         }
-    }
-}
-
-fn version_from(traits: Traits, refusal: Option<&Refusal>) -> Option<&'static str> {
-    match refusal {
-        _ if traits.says_version => Some("Py_Version in the file"),
-        None => Some("table of opcode handlers"),
-        Some(refusal) => refusal.version().map(|_| "name of the file"),
     }
 }
 
@@ -172,13 +160,7 @@ fn jit_word(jit: Jit) -> &'static str {
 
 /// What will be missing or uncertain, by this plan.
 fn limits(plan: &Plan, jit: Option<Jit>) -> Vec<String> {
-    let mut limits = Vec::new();
-    if !plan.exact {
-        limits.push(format!(
-            "counts on CPython {}.{} were not compared with the interpreter's own",
-            plan.version.major, plan.version.minor
-        ));
-    }
+    let mut limits = plan.limits();
     match jit {
         Some(Jit::On) => {
             limits.push("its JIT compiler is on: calls in compiled code are not seen".to_owned());
@@ -188,16 +170,6 @@ fn limits(plan: &Plan, jit: Option<Jit>) -> Vec<String> {
                 .to_owned(),
         ),
         Some(Jit::Off) | None => {}
-    }
-    if plan.source == Source::EvalUsdt {
-        limits.push("whether a generator's step yielded or returned is not seen".to_owned());
-    }
-    let slow = plan.sites.iter().filter(|site| !site.emulated).count();
-    if slow > 0 {
-        limits.push(format!(
-            "{slow} of {} places are single-stepped by the kernel: some 9 us a hit",
-            plan.sites.len()
-        ));
     }
     limits
 }

@@ -94,7 +94,7 @@ fn facts(entry: &Entry, process: &PythonProcess) -> Vec<(&'static str, String)> 
     add("opened as", Some(process.image.open_path.to_string_lossy().into_owned()));
     add("build id", entry.build_id.clone());
     add("build", entry.build.as_ref().map(|build| build.words.join(", ")));
-    let from = entry.version_from.unwrap_or("not known");
+    let from = entry.version_from.as_deref().unwrap_or("not known");
     add("version", entry.version.as_ref().map(|version| format!("{version} ({from})")));
     add("load bias", Some(format!("{:#x}", process.bias)));
     add("jit", entry.jit.map(ToOwned::to_owned));
