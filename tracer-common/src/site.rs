@@ -73,6 +73,8 @@ pub struct SiteParts {
     pub frame: Register,
     /// Register with the frame's instruction pointer, and how much it is ahead of the stored one.
     pub instruction: Option<(Register, i8)>,
+    /// Register that says whether an exception is thrown into the frame, where `instruction` is not known.
+    pub thrown: Option<Register>,
     /// Opcodes that may stand there; the same twice if only one may.
     pub opcodes: [u8; 2],
     /// Which opcode's site it is.
@@ -82,7 +84,7 @@ pub struct SiteParts {
 }
 
 /// The packed word. Bits: 0-7 image, 8-11 frame register, 12-15 instruction pointer register,
-/// 16 has an instruction pointer, 17-18 unseen ends, 19-20 form, 24-31 the instruction pointer's delta (signed),
+/// 16 has an instruction pointer, 17-18 unseen ends, 19-20 form, 21 has a register that tells of a throw instead, 24-31 the instruction pointer's delta (signed),
 /// 32-39 and 40-47 accepted opcodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site(pub u64);
@@ -90,16 +92,17 @@ pub struct Site(pub u64);
 impl Site {
     /// Packs a site.
     pub fn new(parts: SiteParts) -> Self {
-        let SiteParts { image, frame, instruction, opcodes, form, unseen } = parts;
-        let (ip, delta, has_ip) = match instruction {
-            Some((register, delta)) => (register as u64, u64::from(delta as u8), 1),
-            None => (0, 0, 0),
+        let SiteParts { image, frame, instruction, thrown, opcodes, form, unseen } = parts;
+        let (second, delta, has) = match (instruction, thrown) {
+            (Some((register, delta)), _) => (register as u64, u64::from(delta as u8), 1 << 16),
+            (None, Some(register)) => (register as u64, 0, 1 << 21),
+            (None, None) => (0, 0, 0),
         };
         Self(
             u64::from(image)
                 | (frame as u64) << 8
-                | ip << 12
-                | has_ip << 16
+                | second << 12
+                | has
                 | (unseen as u64) << 17
                 | (form as u64) << 19
                 | delta << 24
@@ -126,7 +129,13 @@ impl Site {
         if self.0 & 1 << 16 == 0 { None } else { Some(self.0 >> 12 & 0xf) }
     }
 
-    /// How far that register is ahead of the frame's stored instruction pointer, in bytes.
+    /// Number of the register that says whether an exception is thrown into the frame, if one does.
+    #[inline(always)]
+    pub fn thrown_register(self) -> Option<u64> {
+        if self.0 & 1 << 21 == 0 { None } else { Some(self.0 >> 12 & 0xf) }
+    }
+
+    /// How far the register of the instruction pointer is ahead of the frame's stored instruction pointer, in bytes.
     #[inline(always)]
     pub fn instruction_delta(self) -> i64 {
         i64::from((self.0 >> 24) as u8 as i8)

@@ -51,7 +51,12 @@ pub(crate) fn is_unwanted(answer: u64) -> bool {
 /// The function that starts at a START site, as id and bits of [`cached`]; [`NO_ROOM`] or [`NOT_CODE`] if unknown.
 #[inline(always)]
 pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32) -> u64 {
-    let Some(instruction) = instruction(ctx, site) else { return of_frame(frame, process, site.0) };
+    let Some(instruction) = instruction(ctx, site) else {
+        let thrown = site.thrown_register().map_or(0, |register| registers::read(ctx, register) as u32);
+        let resumed = if thrown != 0 { cached::RESUMED } else { 0 };
+        let answer = of_frame(frame, process, site.0);
+        return if answer == NOT_CODE || answer == NO_ROOM { answer } else { answer | resumed };
+    };
     let known = recall(instruction, process);
     if known != UNKNOWN { known } else { learn(frame, instruction, process, site.0) }
 }

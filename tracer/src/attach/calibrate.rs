@@ -139,6 +139,7 @@ fn plan(offset: u64) -> Plan {
         semaphore_offset: None,
         frame: Register::Rdi,
         instruction: Some((Register::Rsi, 0)),
+        thrown: None,
         opcodes: [1, 1],
         form: Form::General,
         text: "nop".into(),

@@ -178,8 +178,8 @@ fn by_meaning(plan: &Plan) -> Vec<(Meaning, Vec<&ProbeSite>)> {
 }
 
 fn cookie(site: &ProbeSite, plan: &Plan, image: u8) -> u64 {
-    let &ProbeSite { frame, instruction, opcodes, form, .. } = site;
-    Site::new(SiteParts { image, frame, instruction, opcodes, form, unseen: plan.unseen }).0
+    let &ProbeSite { frame, instruction, thrown, opcodes, form, .. } = site;
+    Site::new(SiteParts { image, frame, instruction, thrown, opcodes, form, unseen: plan.unseen }).0
 }
 
 fn spec<'a>(path: &'a Path, site: &ProbeSite, cookie: u64, target: Target) -> UprobeSpec<'a> {

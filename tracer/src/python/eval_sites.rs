@@ -20,6 +20,8 @@ pub(super) struct Hook {
     pub(super) frame: Register,
     /// Register with the frame's instruction pointer, and by how much it is ahead of the stored one.
     pub(super) instruction: Option<(Register, i8)>,
+    /// Register that says whether an exception is thrown into the frame.
+    pub(super) thrown: Option<Register>,
     /// Disassembly.
     pub(super) text: String,
 }
@@ -27,7 +29,13 @@ pub(super) struct Hook {
 impl Hook {
     /// A hook at an instruction that the kernel emulates.
     pub(super) fn at(instruction: &Instruction, frame: Register) -> Self {
-        Self { address: instruction.ip(), frame, instruction: None, text: code::text(instruction) }
+        Self {
+            address: instruction.ip(),
+            frame,
+            instruction: None,
+            thrown: None,
+            text: code::text(instruction),
+        }
     }
 }
 

@@ -39,6 +39,8 @@ pub struct ProbeSite {
     pub frame: Register,
     /// Register that holds the frame's instruction pointer, and by how many bytes it is ahead of the stored one.
     pub instruction: Option<(Register, i8)>,
+    /// Register that says whether an exception is thrown into a frame that starts (up to 3.10).
+    pub thrown: Option<Register>,
     /// Opcodes that may stand at the frame's instruction pointer here (twice the same: only one).
     /// Only a start says; elsewhere `[0, 0]`: the stored pointer may be anywhere, and is not to be looked at.
     pub opcodes: [u8; 2],

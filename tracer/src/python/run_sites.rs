@@ -24,19 +24,50 @@ const REACH: usize = 96;
 /// From reading the caller's frame to storing it, and on to the site, at most 12 each.
 const NEAR: usize = 24;
 
-/// The first place behind `tstate->frame = f` where a probe is cheap. `argument`: the register that brings the frame.
-pub(super) fn begin(elf: &Elf, argument: Iced) -> Option<Hook> {
-    let mut path = code::instructions(elf, elf.symbol(RUN)?.address, REACH);
-    let mut holders = vec![argument];
-    let frame = path.by_ref().take_while(|i| !code::leaves(i)).find_map(|i| {
-        let stored = stores(&i).filter(|register| holders.contains(register));
-        let copied = copies(&i).filter(|(_, from)| holders.contains(from)).map(|(to, _)| to);
-        let called = i.is_call_near() || i.is_call_near_indirect();
-        holders.retain(|&r| !code::writes(&i, r) && (!called || code::survives_calls(r)));
-        holders.extend(copied);
-        stored
-    })?;
-    eval_sites::next_cheap(elf, path, frame)
+/// The arguments that the function is called with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arguments {
+    /// Register that brings the frame.
+    pub(super) frame: Iced,
+    /// Register that brings whether an exception is thrown into it.
+    pub(super) thrown: Iced,
+}
+
+/// The first place behind `tstate->frame = f` where a probe is cheap. Its second register, if it has one, holds
+/// whether an exception is thrown into the frame.
+pub(super) fn begin(elf: &Elf, arguments: Arguments) -> Option<Hook> {
+    let mut frame = Holders(vec![arguments.frame]);
+    let mut thrown = Holders(vec![arguments.thrown]);
+    let mut current = None;
+    for instruction in code::instructions(elf, elf.symbol(RUN)?.address, REACH) {
+        if let Some(register) = current
+            && code::emulated(elf, &instruction)
+        {
+            let hook = Hook::at(&instruction, code::register(register)?);
+            return Some(Hook { thrown: thrown.0.first().and_then(|&r| code::register(r)), ..hook });
+        }
+        if code::leaves(&instruction) || current.is_some_and(|register| code::writes(&instruction, register))
+        {
+            return None;
+        }
+        current = current.or_else(|| stores(&instruction).filter(|register| frame.0.contains(register)));
+        frame.pass(&instruction);
+        thrown.pass(&instruction);
+    }
+    None
+}
+
+/// The registers that hold a value.
+struct Holders(Vec<Iced>);
+
+impl Holders {
+    /// Follows the value past an instruction.
+    fn pass(&mut self, instruction: &Instruction) {
+        let copied = copies(instruction).filter(|(_, from)| self.0.contains(from)).map(|(to, _)| to);
+        let called = instruction.is_call_near() || instruction.is_call_near_indirect();
+        self.0.retain(|&r| !code::writes(instruction, r) && (!called || code::survives_calls(r)));
+        self.0.extend(copied);
+    }
 }
 
 /// Each first place behind `tstate->frame = f->f_back` where a probe is cheap.
@@ -74,10 +105,10 @@ fn loads(instruction: &Instruction, offset: u16) -> Option<(Iced, Iced)> {
     (instruction.code() == Code::Mov_r64_rm64 && caller != frame).then_some((caller, frame))
 }
 
-/// `mov to, from` between registers.
+/// `mov to, from` between registers, of the whole or the lower half.
 fn copies(instruction: &Instruction) -> Option<(Iced, Iced)> {
-    let between = matches!(instruction.code(), Code::Mov_rm64_r64 | Code::Mov_r64_rm64)
-        && instruction.op0_register() != Iced::None
-        && instruction.op1_register() != Iced::None;
-    between.then(|| (instruction.op0_register(), instruction.op1_register()))
+    let moves = [Code::Mov_rm64_r64, Code::Mov_r64_rm64, Code::Mov_rm32_r32, Code::Mov_r32_rm32];
+    let (to, from) = (instruction.op0_register(), instruction.op1_register());
+    let between = moves.contains(&instruction.code()) && to != Iced::None && from != Iced::None;
+    between.then(|| (to.full_register(), from.full_register()))
 }

@@ -7,7 +7,7 @@ use super::{Draft, Image};
 use crate::python::{
     plan::{Meaning, Source},
     refusal::Lack,
-    run_sites,
+    run_sites::{self, Arguments},
 };
 
 /// From this version on the thread state is passed as well, before the frame.
@@ -15,8 +15,12 @@ const FIRST_WITH_THREAD_STATE: u8 = 9;
 
 impl Image<'_> {
     pub(super) fn run_function(&self, layout: &Layout) -> Result<Draft, Lack> {
-        let argument = if self.version.minor < FIRST_WITH_THREAD_STATE { Iced::RDI } else { Iced::RSI };
-        let begin = run_sites::begin(self.elf, argument);
+        let arguments = if self.version.minor < FIRST_WITH_THREAD_STATE {
+            Arguments { frame: Iced::RDI, thrown: Iced::RSI }
+        } else {
+            Arguments { frame: Iced::RSI, thrown: Iced::RDX }
+        };
+        let begin = run_sites::begin(self.elf, arguments);
         let begin = self.site(Meaning::Start, begin, "_PyEval_EvalFrameDefault, begin").ok_or(Lack::Run)?;
         let ends = run_sites::ends(self.elf, &self.functions, layout).into_iter();
         let mut sites: Vec<_> = ends
