@@ -17,6 +17,8 @@ pub struct Known {
     pub function: String,
     /// How often it was called.
     pub calls: u64,
+    /// How often it was resumed.
+    pub resumes: u64,
     /// Its time on the wall's clock: from within, and around the calls.
     pub wall_ns: [u64; 2],
     /// Its time on a processor: from within, and around the calls.

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::program::Known;
+
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Report {
@@ -67,6 +69,7 @@ pub struct Account {
     pub open_at_detach: u64,
     pub probe_hits: u64,
     pub probe_cost_ns: u64,
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -88,7 +91,12 @@ impl Report {
         self.functions.iter().filter(|row| row.function == name).map(|row| row.calls).sum()
     }
 
-    /// The same for one process.
+    /// How often a function was resumed, in all its rows.
+    pub fn resumes(&self, name: &str) -> u64 {
+        self.functions.iter().filter(|row| row.function == name).map(|row| row.resumes).sum()
+    }
+
+    /// How often a function was called, for one process.
     pub fn calls_in(&self, pid: u32, name: &str) -> u64 {
         let rows = self.functions.iter().filter(|row| row.pid == pid && row.function == name);
         rows.map(|row| row.calls).sum()
@@ -103,6 +111,19 @@ impl Report {
     /// Nothing was lost: without this, no count proves anything.
     pub fn assert_lossless(&self) {
         assert_eq!(self.account.lost, 0, "events were lost: {:?}", self.account);
+    }
+
+    /// Calls and resumptions are those that the program knows.
+    ///
+    /// # Panics
+    ///
+    /// When they are not, or it knows nothing.
+    pub fn assert_known(&self, known: &[Known]) {
+        assert!(!known.is_empty(), "the program knows nothing");
+        for fact in known {
+            let counted = (self.calls(&fact.function), self.resumes(&fact.function));
+            assert_eq!(counted, (fact.calls, fact.resumes), "calls and resumptions of {}", fact.function);
+        }
     }
 
     fn names(&self) -> Vec<&str> {

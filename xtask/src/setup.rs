@@ -5,6 +5,7 @@
 mod apt;
 mod bpf_toolchain;
 mod bpftrace;
+mod coverage;
 mod debian_root;
 mod linker;
 mod lints;
@@ -34,6 +35,7 @@ pub(crate) fn all() -> Result<()> {
     lints::ensure()?;
     pythons::ensure();
     log_readers::ensure()?;
+    coverage::ensure()?;
     apt::ensure_program("bpftool", "bpftool")
 }
 

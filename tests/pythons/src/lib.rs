@@ -97,6 +97,11 @@ impl Python {
         workspace().join(format!("target/pythons/{}.ready", self.name))
     }
 
+    /// The folder of packages of PyPI for it.
+    pub fn packages(&self) -> PathBuf {
+        workspace().join(format!("target/pythons/{}.packages", self.name))
+    }
+
     /// The name of its program.
     pub fn program(&self) -> String {
         format!("python{}", self.version)

@@ -1,0 +1,69 @@
+//! What traced programs do that is hard to follow. Each program knows how often it called what.
+
+use tests::{Python, Target, Tracer, on_every_exact_build, on_pythons, program};
+
+on_every_exact_build!(subinterpreters, collected, monitored, covered, attached_25_times);
+
+on_pythons!([compiled_code_is_marked] cpython_3_14_sid_jit: JIT_3_14,);
+
+/// Traces the work of a program, and compares all that the program knows.
+fn as_known(mut target: Target) {
+    let tracer = Tracer::attach(&[&target], &[]);
+    let known = target.work();
+    let report = tracer.report();
+    target.end();
+    report.assert_lossless();
+    report.assert_known(&known);
+}
+
+/// Four at once, in threads; with a GIL of their own from 3.12 on.
+fn subinterpreters(python: Python) {
+    as_known(Target::start(python, "subinterpreters.py", &[]));
+}
+
+/// Generators that the collector finalises on top of other work.
+fn collected(python: Python) {
+    as_known(Target::start(python, "collected.py", &[]));
+}
+
+/// The interpreter's own tracing begins and ends while functions are running and generators suspended.
+fn monitored(python: Python) {
+    as_known(Target::start(python, "monitored.py", &[]));
+}
+
+/// The same with the package coverage.
+fn covered(python: Python) {
+    let mut command = python.command();
+    command.env("PYTHONPATH", python.packages()).arg(program("covered.py"));
+    as_known(Target::spawn(&mut command));
+}
+
+/// The threads never pause, whether probes come or go; they check what they compute.
+fn attached_25_times(python: Python) {
+    let mut target = Target::start(python, "busy_threads.py", &[]);
+    target.go();
+    for cycle in 1..=25 {
+        let report = Tracer::attach(&[&target], &["--duration", "50ms"]).finish().report();
+        for function in ["fibonacci", "failing", "caught", "steps", "delegating"] {
+            assert!(report.calls(function) > 0, "{function} in cycle {cycle}: {:?}", report.account);
+        }
+        assert!(target.lives());
+    }
+    // The second word ends the work.
+    target.go();
+    assert_eq!(target.done()[0].calls, 4, "threads that had no wrong result");
+    target.end();
+}
+
+/// Calls in code of the JIT compiler are not seen: the count is said to be incomplete, and is never too high.
+fn compiled_code_is_marked(python: Python) {
+    let mut target = Target::start(python, "busy.py", &["--size", "300000"]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    let known = target.work();
+    let report = tracer.report();
+    target.end();
+    let notes = &report.account.notes;
+    assert!(notes.iter().any(|note| note.contains("JIT compiler on")), "{notes:?}");
+    let calls = report.calls("callee");
+    assert!((1..=known[0].calls).contains(&calls), "{calls} calls of {}", known[0].calls);
+}
