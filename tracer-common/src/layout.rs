@@ -26,6 +26,8 @@ pub struct Layout {
     pub code_file: u16,
     /// Code: `co_qualname` (3.11+), else `co_name`.
     pub code_name: u16,
+    /// Code: `_co_instrumentation_version` (3.12+); 0: not known.
+    pub code_version: u16,
     /// str: length in characters.
     pub str_length: u16,
     /// str: state bits.
@@ -52,7 +54,7 @@ pub struct Layout {
     pub pad: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Layout>() == 42);
+const _: () = assert!(size_of::<Layout>() == 44);
 
 #[cfg(feature = "user")]
 // SAFETY: repr(C), integers only, no implicit padding (the size is asserted above).

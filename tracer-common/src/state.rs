@@ -58,16 +58,18 @@ pub struct Thread {
     pub sent_faults: u64,
     /// Frame of the last event if that was a START, else 0.
     pub last_start: u64,
-    /// Instruction of that START, where a register tells it.
+    /// Instruction of that START; kept where suspensions pass no site.
     pub last_instruction: u64,
+    /// Its code object's instrumentation version, if that was read, else `u64::MAX`.
+    pub last_version: u64,
     /// Records lost since the last one sent.
     pub lost: u64,
     /// Probe hits.
     pub hits: u64,
     /// Bits of [`thread_state`].
     pub state: u32,
-    /// [`crate::site::Form`] of the site that was last hit by a START.
-    pub last_form: u32,
+    /// Unused.
+    pub pad: u32,
 }
 
 /// Bits of [`Thread::state`].

@@ -62,15 +62,9 @@ pub(crate) fn start(ctx: &ProbeContext) {
     if answer & cached::IGNORED != 0 {
         return;
     }
-    if site.misses_suspensions() {
-        let instruction = function::instruction(ctx, site).unwrap_or(0);
-        let repeated = again && is_repetition(site, thread, instruction);
-        thread.last_form = site.form();
-        thread.last_instruction = instruction;
-        if repeated {
-            count_duplicate(thread);
-            return;
-        }
+    if site.misses_suspensions() && is_repetition(ctx, site, thread, frame, again) {
+        count_duplicate(thread);
+        return;
     }
     thread.last_start = frame;
     if answer == function::NO_ROOM {
@@ -95,23 +89,38 @@ fn count_duplicate(thread: &Thread) {
     });
 }
 
-/// Where suspensions are not seen: a frame starts once more, and nothing came between. Is it the same RESUME, told
-/// by two handlers? Else a generator was suspended and went on, or has given its place to another.
+/// Where suspensions are not seen: is this START the same RESUME as the last one, told by two handlers? Else, when a
+/// frame starts `again` and nothing came between, a generator was suspended and went on, or gave its place to another.
 #[inline(always)]
-fn is_repetition(site: Site, thread: &Thread, instruction: u64) -> bool {
-    if instruction != thread.last_instruction {
+fn is_repetition(ctx: &ProbeContext, site: Site, thread: &mut Thread, frame: u64, again: bool) -> bool {
+    let instruction = function::instruction(ctx, site).unwrap_or(0);
+    let (last_instruction, last_version) = (thread.last_instruction, thread.last_version);
+    thread.last_instruction = instruction;
+    thread.last_version = u64::MAX;
+    // A quick form never runs again for the same RESUME.
+    if site.form() == Form::Quick as u32 {
         return false;
     }
-    let (form, last) = (site.form(), thread.last_form);
-    if form == Form::Quick as u32 {
-        // It never runs again for the same RESUME.
-        false
-    } else if form == Form::Instrumented as u32 {
-        last != form
-    } else {
-        // Once it has run, a RESUME is a quick one. Should that fail its check, it still stands in memory.
-        last != Form::Quick as u32 || !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode))
+    let version = code_version(site, frame);
+    thread.last_version = version;
+    if !again || instruction != last_instruction {
+        return false;
     }
+    // The general form runs when the check of the quick one has failed, which still stands in memory.
+    let after_quick = site.form() == Form::General as u32
+        && !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode));
+    // A RESUME runs again when it has brought its code object up to a new version.
+    after_quick || (last_version != u64::MAX && version != last_version)
+}
+
+/// The instrumentation version of the code object that a frame executes.
+#[inline(always)]
+fn code_version(site: Site, frame: u64) -> u64 {
+    let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return u64::MAX };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let code = function::code_of(layout, frame);
+    code.and_then(|code| read_user(code + u64::from(layout.code_version))).unwrap_or(u64::MAX)
 }
 
 /// Where ends are not all seen: the event with what its frame was called from, which tells what has ended.

@@ -96,7 +96,8 @@ fn constants(minor: u8) -> Option<Layout> {
             shim_owner: 0,
             ..common
         },
-        12 | 13 => common,
+        12 => Layout { code_version: common.code_name + 32, ..common },
+        13 => Layout { code_version: common.code_name + 40, ..common },
         14 => Layout { frame_owner: 74, code_tag_mask: 3, ..common },
         15 => Layout { frame_owner: 74, code_tag_mask: 3, resume_mask: 7, resume_ignored: 4, ..common },
         _ => return None,
@@ -183,6 +184,9 @@ impl Published {
         layout.code_name = offset(self.code_name)?;
         layout.code_first_line = offset(self.code_first_line)?;
         layout.object_type = offset(self.object_type)?;
+        if self.minor == 13 {
+            layout.code_version = layout.code_name + 40;
+        }
         layout.str_state = offset(self.str_state)?;
         layout.str_length = offset(self.str_length)?;
         layout.str_ascii = offset(self.str_ascii)?;
