@@ -136,6 +136,27 @@ pub(super) fn probe_function(elf: &Elf, functions: &Functions, probe: u64) -> Op
     None
 }
 
+/// A USDT probe in the function that runs a frame (up to 3.10): just before it the line is looked up, by the frame's
+/// last instruction. The register by which that is read holds the frame.
+pub(super) fn probe_inlined(elf: &Elf, functions: &Functions, probe: u64, layout: &Layout) -> Option<Hook> {
+    let part = functions.containing(probe)?;
+    let mut frame = None;
+    for instruction in body(elf, &part) {
+        if instruction.ip() == probe {
+            let frame = code::register(frame?)?;
+            return code::emulated(elf, &instruction).then(|| Hook::at(&instruction, frame));
+        }
+        if code::leaves(&instruction) || frame.is_some_and(|register| code::writes(&instruction, register)) {
+            frame = None;
+        }
+        let read = eval_sites::field(&instruction, 1, layout.frame_last_index);
+        if instruction.code() == Code::Mov_r32_rm32 && read.is_some_and(code::survives_calls) {
+            frame = read;
+        }
+    }
+    None
+}
+
 fn copies_rdi(instruction: &Instruction) -> bool {
     matches!(instruction.code(), Code::Mov_rm64_r64 | Code::Mov_r64_rm64)
         && instruction.op1_register() == Iced::RDI

@@ -150,6 +150,9 @@ impl Plan {
         if !yields && self.unseen != Unseen::Suspensions {
             limits.push("whether a generator's step yielded or returned is not seen".to_owned());
         }
+        if self.source == Source::Usdt && self.version.minor < 11 {
+            limits.push("a generator that is thrown into before its first step counts as called".to_owned());
+        }
         let slow = self.sites.iter().filter(|site| !site.emulated).count();
         if slow > 0 {
             let all = self.sites.len();

@@ -78,9 +78,12 @@ impl Image<'_> {
     fn plan(&self, choice: SourceChoice) -> Result<Plan, Lack> {
         let layout = layout::of(self.version.minor, self.elf)?;
         let draft = match choice {
-            SourceChoice::Usdt => self.usdt(),
-            _ if self.version.minor < FIRST_WITH_HANDLERS => self.run_function(&layout),
-            _ => self.eval_loop(&layout, choice == SourceChoice::Auto),
+            SourceChoice::Usdt => self.usdt(&layout),
+            SourceChoice::Eval => self.eval(&layout, false),
+            // Which of the two says what is missing? The one that most builds have.
+            SourceChoice::Auto => {
+                self.eval(&layout, true).or_else(|lack| self.usdt(&layout).map_err(|_| lack))
+            }
         }?;
         let code_type = self.elf.symbol("PyCode_Type").ok_or(Lack::CodeFreed)?.address;
         let mut sites = draft.sites;
@@ -95,6 +98,15 @@ impl Image<'_> {
             code_type,
             sites: one_per_address(sites)?,
         })
+    }
+
+    /// `usdt`: a probe point may be used beside the eval loop.
+    fn eval(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+        if self.version.minor < FIRST_WITH_HANDLERS {
+            self.run_function(layout, usdt)
+        } else {
+            self.eval_loop(layout, usdt)
+        }
     }
 
     /// Where exceptions reach a frame.

@@ -76,7 +76,7 @@ impl Image<'_> {
     }
 
     fn ends_of_3_11(&self, handlers: &Handlers, layout: &Layout, usdt: bool) -> Result<Ends, Lack> {
-        if usdt && let Some(end) = self.usdt_end() {
+        if usdt && let Some(end) = self.usdt_end(layout) {
             return Ok(Ends { source: Source::EvalUsdt, unseen: Unseen::Nothing, sites: vec![end] });
         }
         let yields = handlers

@@ -14,7 +14,8 @@ use crate::python::{
 const FIRST_WITH_THREAD_STATE: u8 = 9;
 
 impl Image<'_> {
-    pub(super) fn run_function(&self, layout: &Layout) -> Result<Draft, Lack> {
+    /// `usdt`: the probe point at which runs end may be used where the function shows no place.
+    pub(super) fn run_function(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
         let arguments = if self.version.minor < FIRST_WITH_THREAD_STATE {
             Arguments { frame: Iced::RDI, thrown: Iced::RSI }
         } else {
@@ -26,12 +27,15 @@ impl Image<'_> {
         let mut sites: Vec<_> = ends
             .filter_map(|hook| self.site(Meaning::End, Some(hook), "_PyEval_EvalFrameDefault, end"))
             .collect();
+        let mut source = Source::Eval;
         if sites.is_empty() {
-            return Err(Lack::Run);
+            let end = if usdt { self.usdt_end(layout) } else { None };
+            sites.push(end.ok_or(Lack::Run)?);
+            source = Source::EvalUsdt;
         }
         sites.push(begin);
         // Throws start frames like calls here: without this it is only not known which ends were by an exception.
         sites.extend(self.raises(&[]));
-        Ok(Draft { source: Source::Eval, unseen: Unseen::Nothing, resume_opcodes: [0; 4], sites })
+        Ok(Draft { source, unseen: Unseen::Nothing, resume_opcodes: [0; 4], sites })
     }
 }

@@ -1,6 +1,6 @@
 //! Builds with dtrace: `function__entry` and `function__return`, where they tell of every frame.
 
-use tracer_common::site::Unseen;
+use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image};
 use crate::python::{
@@ -12,13 +12,13 @@ use crate::python::{
 };
 
 impl Image<'_> {
-    pub(super) fn usdt(&self) -> Result<Draft, Lack> {
+    pub(super) fn usdt(&self, layout: &Layout) -> Result<Draft, Lack> {
         // 3.11 passes its entry probe only where C calls Python; 3.12 to 3.14 have none of the two.
         if self.version.minor == 11 {
             return Err(Lack::UsdtEntry);
         }
-        let entry = self.usdt_site(Meaning::Start, "function__entry").ok_or(Lack::Usdt)?;
-        let end = self.usdt_end().ok_or(Lack::Usdt)?;
+        let entry = self.usdt_site(Meaning::Start, "function__entry", layout).ok_or(Lack::Usdt)?;
+        let end = self.usdt_end(layout).ok_or(Lack::Usdt)?;
         let mut sites = vec![entry, end];
         let opcodes = opcodes::of(self.version.minor);
         let table = opcodes.and_then(|opcodes| HandlerTable::find(self.elf, opcodes));
@@ -27,14 +27,18 @@ impl Image<'_> {
         Ok(Draft { source: Source::Usdt, unseen: Unseen::Nothing, resume_opcodes, sites })
     }
 
-    pub(super) fn usdt_end(&self) -> Option<ProbeSite> {
-        self.usdt_site(Meaning::End, "function__return")
+    pub(super) fn usdt_end(&self, layout: &Layout) -> Option<ProbeSite> {
+        self.usdt_site(Meaning::End, "function__return", layout)
     }
 
-    fn usdt_site(&self, meaning: Meaning, name: &str) -> Option<ProbeSite> {
+    fn usdt_site(&self, meaning: Meaning, name: &str, layout: &Layout) -> Option<ProbeSite> {
         let note = self.note(name)?;
         let semaphore_offset = note.semaphore.and_then(|address| self.elf.file_offset(address));
-        let hook = function_sites::probe_function(self.elf, &self.functions, note.address);
+        let hook = if layout.frame_last_index == 0 {
+            function_sites::probe_function(self.elf, &self.functions, note.address)
+        } else {
+            function_sites::probe_inlined(self.elf, &self.functions, note.address, layout)
+        };
         let site = self.site(meaning, hook, &format!("USDT {name}"))?;
         Some(ProbeSite { semaphore_offset, ..site })
     }
