@@ -104,9 +104,10 @@ impl Python {
                 Ok(self.installed_in(&self.folder(), &[]))
             }
             Source::StrippedCopy(original) => {
-                let original = original.locate().map_err(|missing| missing.to_string())?;
-                self.complete("there is no stripped copy")?;
-                let home = format!("PYTHONHOME={}", text(&prefix_of(&original.image)));
+                self.complete(&format!("there is no stripped copy of {original}"))?;
+                // The library that it is a copy of: the modules are still those beside that.
+                let library = fs::read_to_string(self.stamp()).map_err(|error| error.to_string())?;
+                let home = format!("PYTHONHOME={}", text(&prefix_of(Path::new(&library))));
                 Ok(self.installed_in(&self.folder(), &[home]))
             }
             Source::Same(other) => other.locate().map_err(|missing| missing.to_string()),
