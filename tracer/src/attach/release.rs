@@ -3,24 +3,24 @@
 //! The kernel takes a breakpoint out of a process while the last descriptor of its probe is closed, and gives up half
 //! way if the thread that closes it is being killed: `uprobe: failed to unregister, leaking uprobe` in the kernel's log
 //! (seen on Linux 6.18), and the breakpoint stays, slow but harmless, until the process ends. A process that is ending
-//! by itself closes what it has left without being disturbed. So probes are closed by small processes of their own,
-//! one for each: killing us does not reach them, and all of them wait for the kernel at the same time.
+//! by itself closes what it has left without being disturbed. So probes are closed by small processes of their own:
+//! killing us does not reach them, and all of them wait for the kernel at the same time.
 
 use std::{
     io::{PipeReader, pipe},
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
 };
 
-/// Descriptors that a closer keeps: those of a probe (two at most), and what it waits on.
-const KEPT: usize = 3;
-/// No descriptor.
-const NONE: u32 = u32::MAX;
+/// Most processes at once. With more probes than that each closes several, one after the other.
+const CLOSERS: usize = 32;
 
 /// Closes groups of descriptors, and returns when the probes are gone.
 pub(super) fn close(groups: Vec<Vec<OwnedFd>>) {
     // Where there is no pipe or no process to be had, they are closed here.
     let Ok((go, hold)) = pipe() else { return };
-    let closers: Vec<libc::pid_t> = groups.iter().filter_map(|group| start_closer(group, &go)).collect();
+    let share = groups.len().div_ceil(CLOSERS).max(1);
+    let closers: Vec<libc::pid_t> =
+        groups.chunks(share).filter_map(|groups| start_closer(groups, &go)).collect();
     // These are not the last ones of each: the closers have theirs, and hold them until the pipe is closed.
     drop(groups);
     drop(hold);
@@ -31,18 +31,14 @@ pub(super) fn close(groups: Vec<Vec<OwnedFd>>) {
 }
 
 /// Starts a process that keeps nothing but these descriptors, and ends when the pipe is closed.
-fn start_closer(group: &[OwnedFd], go: &PipeReader) -> Option<libc::pid_t> {
+fn start_closer(groups: &[Vec<OwnedFd>], go: &PipeReader) -> Option<libc::pid_t> {
     let go = go.as_raw_fd();
-    let mut kept = [NONE; KEPT];
-    let descriptors = group.iter().map(AsRawFd::as_raw_fd).chain([go]);
-    for (kept, descriptor) in kept.iter_mut().zip(descriptors) {
-        *kept = descriptor as u32;
-    }
+    let mut kept: Vec<RawFd> = groups.iter().flatten().map(AsRawFd::as_raw_fd).chain([go]).collect();
     kept.sort_unstable();
-    // SAFETY: the child makes system calls only, none of which touches a lock or memory but its own stack.
+    // SAFETY: the child makes system calls only, none of which touches a lock or memory but its own stack and `kept`.
     match unsafe { libc::fork() } {
         0 => {
-            close_all_but(kept);
+            close_all_but(&kept);
             let mut byte = 0_u8;
             // SAFETY: `byte` lives until the call returns; nothing is ever written to the pipe. Then the process ends
             // without running anything of ours, and the kernel closes the rest.
@@ -57,20 +53,17 @@ fn start_closer(group: &[OwnedFd], go: &PipeReader) -> Option<libc::pid_t> {
 }
 
 /// Closes all descriptors but these, given in order.
-fn close_all_but(kept: [u32; KEPT]) {
+fn close_all_but(kept: &[RawFd]) {
     let mut from = 0;
-    for descriptor in kept {
+    for &descriptor in kept {
         if descriptor > from {
             // SAFETY: no pointers. Other processes keep their own.
             unsafe { libc::syscall(libc::SYS_close_range, from, descriptor - 1, 0) };
         }
-        if descriptor == NONE {
-            return;
-        }
         from = descriptor + 1;
     }
     // SAFETY: as above.
-    unsafe { libc::syscall(libc::SYS_close_range, from, NONE, 0) };
+    unsafe { libc::syscall(libc::SYS_close_range, from, libc::c_uint::MAX, 0) };
 }
 
 #[cfg(test)]
@@ -87,7 +80,8 @@ mod tests {
         let (mut first_end, first) = pipe().unwrap();
         let (mut second_end, second) = pipe().unwrap();
         let other = File::open("/dev/null").unwrap();
-        close(vec![vec![first.into(), other.into()], vec![second.into()]]);
+        let many = (0..3 * CLOSERS).map(|_| vec![File::open("/dev/null").unwrap().into()]);
+        close([vec![first.into(), other.into()], vec![second.into()]].into_iter().chain(many).collect());
         let mut bytes = Vec::new();
         // The end of a pipe is seen only when nobody has its other end any more.
         assert_eq!(first_end.read_to_end(&mut bytes).unwrap(), 0);
