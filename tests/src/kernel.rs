@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, process::Command};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 /// Fails the test of a process that is not root's.
 ///
@@ -41,15 +41,43 @@ pub fn lasting_probes() -> String {
     read.expect("read uprobe_events of tracefs")
 }
 
+/// How many entries there are in a hash map that a process holds.
+///
+/// # Panics
+///
+/// When it holds no map of this name.
+pub fn map_entries(pid: u32, name: &str) -> usize {
+    #[derive(Deserialize)]
+    struct Map {
+        name: Option<String>,
+    }
+    let folder = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("list what it has open");
+    let open = folder.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    let ids: BTreeSet<String> = open
+        .filter_map(|text| {
+            Some(text.lines().find_map(|line| line.strip_prefix("map_id:"))?.trim().to_owned())
+        })
+        .collect();
+    let is_named = |id: &String| {
+        let map: Map = bpftool(&["map", "show", "id", id]);
+        map.name.as_deref() == Some(name)
+    };
+    let id = ids.iter().find(|id| is_named(id)).unwrap_or_else(|| panic!("{pid} has no map {name}"));
+    bpftool::<Vec<serde_json::Value>>(&["map", "dump", "id", id]).len()
+}
+
 fn ids(kind: &str) -> BTreeSet<u32> {
     #[derive(Deserialize)]
     struct Item {
         id: u32,
     }
+    bpftool::<Vec<Item>>(&[kind, "show"]).into_iter().map(|item| item.id).collect()
+}
+
+fn bpftool<T: DeserializeOwned>(arguments: &[&str]) -> T {
     let output = ["bpftool", "/usr/sbin/bpftool"]
         .iter()
-        .find_map(|tool| Command::new(tool).args(["--json", kind, "show"]).output().ok())
+        .find_map(|tool| Command::new(tool).arg("--json").args(arguments).output().ok())
         .expect("start bpftool");
-    let items: Vec<Item> = serde_json::from_slice(&output.stdout).expect("bpftool prints JSON");
-    items.into_iter().map(|item| item.id).collect()
+    serde_json::from_slice(&output.stdout).expect("bpftool prints JSON")
 }

@@ -15,6 +15,8 @@ use crate::{lines::Lines, python::Python, wait};
 pub struct Known {
     /// The function that it is about, by qualified name.
     pub function: String,
+    /// The process that it is about; 0: the program's own.
+    pub pid: u32,
     /// How often it was called.
     pub calls: u64,
     /// How often it was resumed.

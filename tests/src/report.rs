@@ -31,7 +31,10 @@ pub struct Window {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Process {
+    pub process: usize,
     pub pid: u32,
+    pub parent: Option<u32>,
+    pub command: Option<String>,
     pub version: String,
     pub source: String,
     pub rss_start_bytes: i64,
@@ -43,6 +46,7 @@ pub struct Process {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[expect(missing_docs, reason = "the names are the contract's")]
 pub struct Function {
+    pub process: Option<usize>,
     pub pid: u32,
     pub function: String,
     pub file: String,

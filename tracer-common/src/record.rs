@@ -47,13 +47,14 @@ pub mod kind {
     pub const THREAD: u8 = 17;
     /// [`super::TaskRecord`]: a thread ended; its slot may be handed out again.
     pub const THREAD_EXIT: u8 = 18;
-    /// [`super::TaskRecord`]: a process index was made by the kernel side (`--all`).
+    /// [`super::TaskRecord`]: the kernel side has given a process an index (`--all`).
     pub const PROCESS: u8 = 19;
     /// [`super::TaskRecord`]: a process called exec.
     pub const EXEC: u8 = 20;
     /// [`super::TaskRecord`]: the last thread of a process ended.
     pub const EXIT: u8 = 21;
-    /// [`super::TaskRecord`]: a traced process forked; `other` is the child.
+    /// [`super::TaskRecord`]: a traced process forked, and the kernel side has given the child an index; `other` is the
+    /// parent.
     pub const FORK: u8 = 22;
 }
 
@@ -70,6 +71,8 @@ pub mod flag {
     /// RSS: caused by another task (reclaim, `process_madvise`). Without it thread 0 is one of the process's own that
     /// has no slot, or that there was no room to announce.
     pub const OUTSIDE: u8 = 1;
+    /// FORK: the child runs in its parent's memory until it calls exec (`vfork`, `posix_spawn`).
+    pub const SHARED_MEMORY: u8 = 1;
     /// FUNCTION: the name was cut to `NAME_BYTES` (its beginning is kept).
     pub const NAME_CUT: u8 = 1;
     /// FUNCTION: the file name was cut to `FILE_BYTES` (its end is kept).
@@ -165,7 +168,7 @@ record! {
         header: Header,
         /// Kernel process id (tgid), initial PID namespace.
         pid: u32,
-        /// Thread id; the child's pid for FORK; the image index for PROCESS.
+        /// Thread id; the parent's pid for FORK.
         other: u32,
     }
 }

@@ -78,6 +78,8 @@ pub mod thread_state {
     pub const ANNOUNCED: u32 = 1;
     /// The loader's stack of this thread follows the interpreter's.
     pub const SYNCED: u32 = 2;
+    /// The thread has ended, and there was no room to tell the loader so: it hands the slot out again when it sees this.
+    pub const LEFT: u32 = 4;
 }
 
 /// One CPU's part of one resident memory counter, when last looked at.
@@ -174,8 +176,10 @@ pub mod total {
     pub const GLOB_FILES: u32 = 7;
     /// Address spaces numbered by the kernel side.
     pub const SPACES: u32 = 8;
+    /// Processes that were not followed from their fork on: no index was left, or no room to tell the loader.
+    pub const NOT_FOLLOWED: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 9;
+    pub const COUNT: u32 = 10;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.

@@ -52,7 +52,7 @@ pub(crate) static INTERPRETERS: Array<Interpreter> = Array::with_max_entries(MAX
 #[map]
 pub(crate) static PROCESS_OF: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 
-/// Process indices to hand out (`--all`).
+/// Process indices to hand out.
 #[map]
 pub(crate) static FREE_PROCESSES: Queue<u32> = Queue::with_max_entries(MAX_PROCESSES, 0);
 
@@ -106,6 +106,9 @@ static FILTERING: u32 = 0;
 #[unsafe(no_mangle)]
 static ALL: u32 = 0;
 
+#[unsafe(no_mangle)]
+static FOLLOW: u32 = 0;
+
 /// Reads one of the kernel's offsets; the verifier sees a constant.
 macro_rules! kernel_offset {
     ($field:ident) => {
@@ -134,6 +137,13 @@ pub(crate) fn filtering() -> bool {
 pub(crate) fn all() -> bool {
     // SAFETY: a static of this program; volatile because the loader changes it before loading.
     unsafe { ptr::read_volatile(&raw const ALL) != 0 }
+}
+
+/// Are children of traced processes traced too?
+#[inline(always)]
+pub(crate) fn following() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const FOLLOW) != 0 }
 }
 
 /// Adds to one of the single numbers and returns its value before.
@@ -186,11 +196,11 @@ pub(crate) fn interpreter(process: u32) -> Option<Interpreter> {
 
 /// Notes what a process runs, in an address space that is new: nothing cached of it holds.
 #[inline(always)]
-pub(crate) fn set_interpreter(process: u32, image: u32) {
+pub(crate) fn set_interpreter(process: u32, image: u32, code_type: u64) {
     if let Some(interpreter) = INTERPRETERS.get_ptr_mut(process) {
         let space = add_total(total::SPACES, 1) as u32 + 1;
         // SAFETY: a live map value.
-        unsafe { ptr::write_volatile(interpreter, Interpreter { code_type: 0, image, space }) };
+        unsafe { ptr::write_volatile(interpreter, Interpreter { code_type, image, space }) };
         add_total(total::KERNEL_GENERATION, 1);
     }
 }

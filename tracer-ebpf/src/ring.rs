@@ -1,7 +1,8 @@
-//! Sending records. None of these wakes the loader up: it polls (a wakeup costs the traced thread 5 us). Only a new
-//! function that the loader has to decide on does (`crate::function`).
+//! Sending records. Almost none of these wakes the loader up: it polls (a wakeup costs the traced thread 5 us). Only
+//! what it has to act on at once does: a fork, an exec, and a new function that it has to decide on
+//! (`crate::function`).
 
-use aya_ebpf::bindings::BPF_RB_NO_WAKEUP;
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use tracer_common::{
     record::{CalledRecord, CountersRecord, FrameRecord, Header, LossRecord, TaskRecord, kind},
     state::{Process, Thread, thread_state, total},
@@ -15,10 +16,21 @@ use crate::{
 /// Sends a record of fixed size. False: no room.
 #[inline(always)]
 pub(crate) fn send<T: Copy + 'static>(record: T) -> bool {
+    submit(record, BPF_RB_NO_WAKEUP)
+}
+
+/// Sends a record about a process that the loader is to act on at once. False: no room.
+#[inline(always)]
+pub(crate) fn send_urgent(record: TaskRecord) -> bool {
+    submit(record, BPF_RB_FORCE_WAKEUP)
+}
+
+#[inline(always)]
+fn submit<T: Copy + 'static>(record: T, wakeup: u32) -> bool {
     match RING.reserve::<T>(0) {
         Some(mut entry) => {
             entry.write(record);
-            entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+            entry.submit(u64::from(wakeup));
             true
         }
         None => false,

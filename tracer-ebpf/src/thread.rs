@@ -1,6 +1,9 @@
 //! From a hit to the slot of the thread that runs: kept per CPU by `sched_switch`, made on first sight.
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
+};
 use tracer_common::{
     record::kind,
     state::{Process, Thread, total},
@@ -91,9 +94,32 @@ fn is_ready(image: u32) -> bool {
     LAYOUTS.get_ptr(image).is_some_and(|layout| unsafe { (*layout).ready != 0 })
 }
 
-/// Gives a process of a hooked image an index (`--all`).
+/// Gives a process of a hooked image an index (`--all`); 0: none is left, or the loader can't be told now.
 #[inline(always)]
 fn take_up(pid: u32, image: u32) -> u32 {
+    let process = new_process(pid);
+    if process == 0 {
+        return 0;
+    }
+    set_interpreter(process, image, 0);
+    if PROCESS_OF.insert(pid, process, u64::from(BPF_NOEXIST)).is_err() {
+        // Another thread of it was faster.
+        let _ = FREE_PROCESSES.push(process, 0);
+        // SAFETY: a live map value.
+        return PROCESS_OF.get_ptr(pid).map_or(0, |process| unsafe { *process });
+    }
+    if !ring::send_task(now(), kind::PROCESS, 0, process, pid, pid) {
+        // An index that the loader does not know of would never be handed back: again at the next hit.
+        let _ = PROCESS_OF.remove(pid);
+        let _ = FREE_PROCESSES.push(process, 0);
+        return 0;
+    }
+    process
+}
+
+/// An index for a process, which is not to be found by its pid yet; 0: none is left.
+#[inline(always)]
+pub(crate) fn new_process(pid: u32) -> u32 {
     let Ok(Some(process)) = FREE_PROCESSES.pop() else { return 0 };
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
     // SAFETY: a live map value that nobody else uses yet: its index was free.
@@ -101,15 +127,24 @@ fn take_up(pid: u32, image: u32) -> u32 {
         core::ptr::write_bytes(entry, 0, 1);
         (*entry).pid = pid;
     }
-    set_interpreter(process, image);
-    let _ = PROCESS_OF.insert(pid, process, 0);
-    ring::send_task(now(), kind::PROCESS, 0, process, pid, image);
     process
 }
 
 /// Makes a slot for the running thread.
 #[inline(always)]
 fn make(process: u32, tid: u32) -> u32 {
+    let slot = new_slot(process, tid, 0);
+    // First the map, then this CPU's note: a switch in between leaves the note right.
+    if slot != 0 {
+        note(slot);
+        learn_memory(process);
+    }
+    slot
+}
+
+/// A slot for a thread, off its CPU since `switched_out_ns` (0: it runs); 0: none is left.
+#[inline(always)]
+pub(crate) fn new_slot(process: u32, tid: u32, switched_out_ns: u64) -> u32 {
     let Ok(Some(slot)) = FREE_THREADS.pop() else {
         ring::with_process(process, |process: *mut Process| {
             // SAFETY: a live map value, aligned to 8.
@@ -123,14 +158,12 @@ fn make(process: u32, tid: u32) -> u32 {
         core::ptr::write_bytes(entry, 0, 1);
         (*entry).process = process;
         (*entry).tid = tid;
+        (*entry).switched_out_ns = switched_out_ns;
     }
-    // First the map, then this CPU's note: a switch in between leaves the note right.
     if TASKS.insert(tid, slot, 0).is_err() {
         let _ = FREE_THREADS.push(slot, 0);
         return 0;
     }
-    note(slot);
-    learn_memory(process);
     slot
 }
 

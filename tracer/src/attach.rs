@@ -32,7 +32,10 @@ use tracer_common::{
 };
 use zerocopy::IntoBytes as _;
 
-pub use self::{error::AttachError, hooks::Hooks};
+pub use self::{
+    error::AttachError,
+    hooks::{Hooks, ImageIndex},
+};
 use self::{
     error::{program_error, refused},
     hooks::Images,
@@ -55,6 +58,8 @@ pub struct LoadOptions {
     pub ring_bytes: u32,
     /// Trace every process of a hooked image.
     pub all: bool,
+    /// Trace the children of traced processes, from their fork on.
+    pub follow: bool,
     /// Function globs are given: the kernel side checks each function.
     pub filtering: bool,
     /// What the kernel programs log.
@@ -63,7 +68,13 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self { ring_bytes: RING_BYTES, all: false, filtering: false, log_level: log::LevelFilter::Off }
+        Self {
+            ring_bytes: RING_BYTES,
+            all: false,
+            follow: false,
+            filtering: false,
+            log_level: log::LevelFilter::Off,
+        }
     }
 }
 
@@ -111,6 +122,7 @@ impl Kernel {
             .verifier_log_level(VerifierLogLevel::DISABLE)
             .override_global("KERNEL", &offsets, true)
             .override_global("ALL", &u32::from(options.all), true)
+            .override_global("FOLLOW", &u32::from(options.follow), true)
             .override_global("FILTERING", &u32::from(options.filtering), true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", options.ring_bytes)
@@ -207,6 +219,7 @@ fn load_multi(ebpf: &Ebpf, offsets: &KernelOffsets, options: LoadOptions) -> Opt
     let globals = [
         ("KERNEL", offsets.as_bytes().to_vec()),
         ("ALL", bytes(u32::from(options.all))),
+        ("FOLLOW", bytes(u32::from(options.follow))),
         ("FILTERING", bytes(u32::from(options.filtering))),
         (aya_log::LEVEL, vec![options.log_level as u8]),
     ];

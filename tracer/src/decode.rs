@@ -68,10 +68,10 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     })
 }
 
-/// Is this a record about a function? Cheaper than to decode it.
-pub fn is_function(bytes: &[u8]) -> bool {
+/// What a record is about, one of [`kind`]: cheaper than to decode it. `None`: not even a header.
+pub fn kind_of(bytes: &[u8]) -> Option<u8> {
     const KIND_AT: usize = std::mem::offset_of!(Header, kind);
-    bytes.get(KIND_AT) == Some(&kind::FUNCTION)
+    bytes.get(KIND_AT).copied()
 }
 
 /// A copy, so that the bytes need no alignment.
@@ -129,15 +129,18 @@ fn rss(record: &RssRecord) -> Result<Event, DecodeError> {
 }
 
 fn task(record: &TaskRecord) -> Event {
-    let Header { time_ns, value: process, thread, kind, .. } = record.header;
+    let Header { time_ns, value: process, thread, kind, flags } = record.header;
     let pid = record.pid;
     match kind {
         kind::THREAD => Event::Thread { time_ns, thread, process, pid, tid: record.other },
         kind::THREAD_EXIT => Event::ThreadExit { time_ns, thread },
-        kind::PROCESS => Event::Process { time_ns, process, pid, image: record.other },
+        kind::PROCESS => Event::Process { time_ns, process, pid },
         kind::EXEC => Event::Exec { time_ns, process: if process == 0 { None } else { Some(process) }, pid },
         kind::EXIT => Event::Exit { time_ns, process, pid },
-        _ => Event::Fork { time_ns, process, child: record.other },
+        _ => {
+            let shared_memory = flags & flag::SHARED_MEMORY != 0;
+            Event::Fork { time_ns, process, pid, parent: record.other, shared_memory }
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 pub use self::{
     containers::container_name,
-    identity::Identity,
+    identity::{Identity, command},
     image::ImageFile,
     jit::{Jit, jit, jit_active},
     plans::{PlanCache, Planned},

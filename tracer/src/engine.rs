@@ -17,7 +17,7 @@ use crate::{
     attach::monotonic_ns,
     decode::decode,
     event::{Event, ProcessIndex, Slot},
-    pipeline::{CallSink, Ending, Pipeline, PipelineOptions},
+    pipeline::{CallSink, Ending, Pipeline, PipelineOptions, ProcessAbout, ProcessTotals},
     receive::records,
     report::Report,
 };
@@ -34,17 +34,12 @@ pub enum Message {
     Records(Bytes),
     /// Something that the loader itself knows, in the form of an event.
     Event(Event),
-    /// What a process index stands for.
-    Process {
-        /// The index.
-        index: ProcessIndex,
-        /// Process id.
-        pid: u32,
-        /// Version of its interpreter.
-        version: String,
-        /// How it is traced.
-        source: String,
-    },
+    /// A process that runs Python, by index and process id.
+    Process(ProcessIndex, u32, ProcessAbout),
+    /// A process that does not run Python, or not any more, by index and process id.
+    LetGo(ProcessIndex, u32),
+    /// What was counted of a process that is not followed any more.
+    ProcessTotals(ProcessTotals),
     /// The window ends at this time: later events are not part of it.
     Until(u64),
     /// The last message: close what is open and report.
@@ -56,8 +51,8 @@ pub enum Message {
 pub enum Request {
     /// Thread slots that may be handed out again.
     Free(Vec<Slot>),
-    /// A process came, went or changed: look at it.
-    Process(Event),
+    /// A process has ended, and all that came from it was taken in: index and process id.
+    End(ProcessIndex, u32),
 }
 
 /// How far the engine is, readable at any time.
@@ -155,13 +150,17 @@ impl<S: CallSink> Worker<S> {
             match inbox.recv_timeout(TICK) {
                 Ok(Message::Records(chunk)) => self.chunk(&chunk),
                 Ok(Message::Event(event)) => self.event(&event),
-                Ok(Message::Process { index, pid, version, source }) => {
-                    self.pipeline.process(index, pid, Some(version), Some(source));
-                }
+                Ok(Message::Process(index, pid, about)) => self.pipeline.process(index, pid, about),
+                Ok(Message::LetGo(index, pid)) => self.pipeline.let_go(index, pid),
+                Ok(Message::ProcessTotals(totals)) => self.pipeline.process_totals(&totals),
                 Ok(Message::Until(end_ns)) => self.until_ns = end_ns,
                 Ok(Message::Finish(ending)) => return self.finish(ending),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.finish(Ending::default()),
+            }
+            let freed = self.pipeline.take_freed_slots();
+            if !freed.is_empty() {
+                self.ask(Request::Free(freed));
             }
             self.pipeline.tick(monotonic_ns());
         }
@@ -176,10 +175,6 @@ impl<S: CallSink> Worker<S> {
                     self.progress.undecodable.fetch_add(1, Ordering::Relaxed);
                 }
             }
-        }
-        let freed = self.pipeline.take_freed_slots();
-        if !freed.is_empty() {
-            self.ask(Request::Free(freed));
         }
         self.progress.events.store(self.pipeline.counts().events, Ordering::Relaxed);
     }
@@ -198,9 +193,7 @@ impl<S: CallSink> Worker<S> {
             Event::Loss { lost, .. } => {
                 self.progress.lost.fetch_add(*lost, Ordering::Relaxed);
             }
-            Event::Process { .. } | Event::Exec { .. } | Event::Exit { .. } | Event::Fork { .. } => {
-                self.ask(Request::Process(event.clone()));
-            }
+            Event::Exit { process, pid, .. } => self.ask(Request::End(*process, *pid)),
             _ => {}
         }
         self.pipeline.apply(event);

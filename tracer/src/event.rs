@@ -214,8 +214,6 @@ pub enum Event {
         process: ProcessIndex,
         /// Process id.
         pid: u32,
-        /// Image index.
-        image: u32,
     },
     /// A process called exec. `process` is `None` where it was not traced.
     Exec {
@@ -235,13 +233,17 @@ pub enum Event {
         /// Process id.
         pid: u32,
     },
-    /// A traced process forked.
+    /// A traced process forked, and the child is traced too.
     Fork {
         /// When.
         time_ns: u64,
-        /// The parent.
+        /// Index given to the child.
         process: ProcessIndex,
         /// Process id of the child.
-        child: u32,
+        pid: u32,
+        /// Process id of the parent.
+        parent: u32,
+        /// It runs in its parent's memory until it calls exec.
+        shared_memory: bool,
     },
 }

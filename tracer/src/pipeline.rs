@@ -13,6 +13,7 @@ use self::core::Core;
 use crate::event::{Event, ProcessIndex, Slot};
 use crate::report::{Report, Status};
 pub use options::{Counts, Ending, PipelineOptions, ProcessTotals, ThreadTotals};
+pub use processes::ProcessAbout;
 pub use sink::{CallSink, NoSink};
 
 /// The stages from events to sums. `S` gets every call besides.
@@ -33,18 +34,25 @@ impl<S: CallSink> Pipeline<S> {
         Self { core: Core::new(options), freed: Vec::new(), sink }
     }
 
-    /// Tells of a process: what the index stands for, its Python version, and how it is traced.
-    pub fn process(
-        &mut self,
-        index: ProcessIndex,
-        pid: u32,
-        version: Option<String>,
-        source: Option<String>,
-    ) {
+    /// Tells of a process that runs Python: what the index stands for, and what is known of it. Nothing that is known
+    /// already is forgotten.
+    pub fn process(&mut self, index: ProcessIndex, pid: u32, about: ProcessAbout) {
         let number = self.core.processes.identify(index, pid);
         let process = self.core.processes.get_mut(number);
-        process.version = version.or(process.version.take());
-        process.source = source.or(process.source.take());
+        process.about.add(about);
+        process.hidden = false;
+    }
+
+    /// A process has turned out not to run Python, or not to any more: it is in the report only if it has run some.
+    pub fn let_go(&mut self, index: ProcessIndex, pid: u32) {
+        let number = self.core.processes.identify(index, pid);
+        let process = self.core.processes.get_mut(number);
+        process.hidden = !process.ran;
+    }
+
+    /// Adds what the kernel side has counted of a process that is not followed any more.
+    pub fn process_totals(&mut self, totals: &ProcessTotals) {
+        self.core.process_totals(totals);
     }
 
     /// Takes in one event.

@@ -45,6 +45,8 @@ pub enum Targets {
 pub struct Options {
     /// What to trace.
     pub targets: Targets,
+    /// Trace the children of traced processes too.
+    pub follow: bool,
     /// End after this time; otherwise at Ctrl-C or when the targets have ended.
     pub duration: Option<Duration>,
     /// Which functions.
@@ -84,6 +86,8 @@ pub fn record(options: &Options) -> Result<Outcome> {
         // From here on a signal ends the recording, not the program.
         let mut stop = Stop::new()?;
         let held = hold(&options.targets)?;
+        // After the command has been started, which is to have the usual limit.
+        raise_file_limit();
         let (session, child) = Session::start(options, held)?;
         session.run(&mut stop, child, options.duration).await
     })
@@ -152,6 +156,7 @@ impl Session {
         let (mut kernel, ring) = Kernel::load(LoadOptions {
             ring_bytes: options.ring_bytes,
             all: matches!(options.targets, Targets::All),
+            follow: options.follow,
             filtering: !options.filter.is_all(),
             log_level: log::max_level(),
         })?;
@@ -239,11 +244,12 @@ impl Session {
             if !self.filter.is_all() {
                 self.followed.refuse_unwanted(&chunk, &self.filter);
             }
-            if let Some(chunk) = self.engine.offer(chunk) {
+            if let Some(chunk) = self.engine.offer(chunk.clone()) {
                 // The engine is far behind: wait for it here, so that memory stays bounded. The ring buffer may
                 // fill up meanwhile, and counts what it loses.
                 self.engine.tell(Message::Records(chunk));
             }
+            self.followed.react(&chunk, &self.engine);
             if !full {
                 break;
             }
@@ -309,6 +315,17 @@ async fn ended(child: &mut Option<oneshot::Receiver<u8>>) -> Option<u8> {
     match child {
         Some(told) => told.await.ok(),
         None => std::future::pending().await,
+    }
+}
+
+/// Lets us have as many open files as may be: each probe of each process is one.
+fn raise_file_limit() {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` lives until the call returns.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } == 0 {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: as above. If it is refused the limit stays, and an attach that needs more says so.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
 }
 

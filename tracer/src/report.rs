@@ -59,8 +59,18 @@ pub struct Window {
 /// One traced process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessReport {
+    /// Its number in this report, also in [`FunctionReport::process`]. A process id may stand for several processes, one
+    /// after the other.
+    #[serde(default)]
+    pub process: usize,
     /// Process id.
     pub pid: u32,
+    /// Process id of the traced process that forked it, if it was followed from its fork on.
+    #[serde(default)]
+    pub parent: Option<u32>,
+    /// Command line; escape where shown.
+    #[serde(default)]
+    pub command: Option<String>,
     /// Version of its interpreter.
     pub version: Option<String>,
     /// How it was traced.
@@ -88,7 +98,10 @@ pub struct ProcessReport {
 /// The sums of one function.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionReport {
-    /// Process id.
+    /// Number of its process; absent: sums of all processes ([`Report::merged`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<usize>,
+    /// Process id; 0: sums of all processes.
     pub pid: u32,
     /// Qualified name where the interpreter has it.
     pub function: String,
@@ -174,20 +187,20 @@ pub struct Account {
 impl Report {
     /// Puts a report together. Rows of the same function become one, functions never called are left out.
     pub fn new(status: Status, rows: impl IntoIterator<Item = FunctionReport>) -> Self {
-        let mut functions: Vec<FunctionReport> = Vec::new();
-        let mut known = FxHashMap::default();
-        for row in rows.into_iter().chain(status.processes.iter().flat_map(special_rows)) {
-            let identity = (row.pid, row.function.clone(), row.file.clone(), row.line);
-            let at = *known.entry(identity).or_insert(functions.len());
-            match functions.get_mut(at) {
-                Some(known) => merge(known, &row),
-                None => functions.push(row),
-            }
-        }
+        let mut functions = joined(rows.into_iter().chain(status.processes.iter().flat_map(special_rows)));
         functions.retain(|row| row.activations > 0 || row.self_rss_bytes != 0);
         functions.sort_by(|a, b| order(a).cmp(&order(b)));
         let Status { window, processes, account } = status;
         Self { schema: SCHEMA, window, processes, functions, account }
+    }
+
+    /// The same with one row for each function over all processes: by name, file and line.
+    #[must_use]
+    pub fn merged(mut self) -> Self {
+        let rows = self.functions.into_iter().map(|row| FunctionReport { process: None, pid: 0, ..row });
+        self.functions = joined(rows);
+        self.functions.sort_by(|a, b| order(a).cmp(&order(b)));
+        self
     }
 
     /// The report in its JSON form.
@@ -197,11 +210,13 @@ impl Report {
 }
 
 impl FunctionReport {
-    /// The sums of a function of a process. Without its names it is [`UNNAMED`].
-    pub fn new(pid: u32, function: Option<&Function>, sums: &FunctionSums) -> Self {
+    /// The sums of a function of a process, which is given by its number and its process id. Without its names it is
+    /// [`UNNAMED`].
+    pub fn new((process, pid): (usize, u32), function: Option<&Function>, sums: &FunctionSums) -> Self {
         let (name, file, line) =
             function.map_or((UNNAMED, "", 0), |function| (&*function.name, &*function.file, function.line));
         Self {
+            process: Some(process),
             pid,
             function: name.to_owned(),
             file: file.to_owned(),
@@ -232,6 +247,7 @@ impl FunctionReport {
 fn special_rows(process: &ProcessReport) -> [FunctionReport; 2] {
     [(OUTSIDE, process.outside_rss_bytes), (NO_FRAME, process.no_frame_rss_bytes)].map(|(name, bytes)| {
         FunctionReport {
+            process: Some(process.process),
             pid: process.pid,
             function: name.to_owned(),
             self_rss_bytes: bytes,
@@ -239,6 +255,21 @@ fn special_rows(process: &ProcessReport) -> [FunctionReport; 2] {
             ..FunctionReport::default()
         }
     })
+}
+
+/// Rows of the same function of the same process as one.
+fn joined(rows: impl Iterator<Item = FunctionReport>) -> Vec<FunctionReport> {
+    let mut functions: Vec<FunctionReport> = Vec::new();
+    let mut known = FxHashMap::default();
+    for row in rows {
+        let identity = (row.process, row.function.clone(), row.file.clone(), row.line);
+        let at = *known.entry(identity).or_insert(functions.len());
+        match functions.get_mut(at) {
+            Some(known) => merge(known, &row),
+            None => functions.push(row),
+        }
+    }
+    functions
 }
 
 fn merge(into: &mut FunctionReport, row: &FunctionReport) {
@@ -257,6 +288,6 @@ fn merge(into: &mut FunctionReport, row: &FunctionReport) {
     into.calls_made = into.calls_made.saturating_add(row.calls_made);
 }
 
-fn order(row: &FunctionReport) -> (u32, Reverse<u64>, &str, &str, u32) {
-    (row.pid, Reverse(row.self_wall_ns), &row.function, &row.file, row.line)
+fn order(row: &FunctionReport) -> impl Ord + use<'_> {
+    (row.process, Reverse(row.self_wall_ns), &row.function, &row.file, row.line)
 }

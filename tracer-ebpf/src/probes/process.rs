@@ -3,17 +3,18 @@
 use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::BtfTracePointContext};
 use aya_log_ebpf::debug;
 use tracer_common::{
-    record::kind,
-    state::{Process, Thread, thread_state},
+    record::{Header, TaskRecord, flag, kind},
+    state::{Process, Thread, thread_state, total},
 };
 
 use crate::{
     kernel::{current_task, read_kernel},
     maps::{
-        MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, all, atomic_add, interpreter, kernel_offset,
-        set_interpreter,
+        FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, all, atomic_add, following,
+        interpreter, kernel_offset, set_interpreter,
     },
-    ring::{lose, send_counters, send_loss, send_task, with_process},
+    mm,
+    ring::{announce, lose, send_counters, send_loss, send_task, send_urgent, with_process},
     thread::{self, UNTRACED, note, now},
 };
 
@@ -22,27 +23,67 @@ fn process_of(pid: u32) -> Option<u32> {
     PROCESS_OF.get_ptr(pid).map(|process| unsafe { *process })
 }
 
-/// `sched_process_fork(task_struct *parent, task_struct *child)`.
+/// `sched_process_fork(task_struct *parent, task_struct *child)`: the child has not run yet.
 #[inline(always)]
 pub(crate) fn fork(ctx: &BtfTracePointContext) {
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let Some(process) = process_of(pid) else { return };
-    let child = ctx.arg::<u64>(1);
-    let Some(child) = read_kernel::<u32>(child + kernel_offset!(task_tgid)) else { return };
-    if child != pid {
-        debug!(ctx, "process {} forked {}", pid, child);
-        send_task(now(), kind::FORK, 0, process, pid, child);
+    if !following() {
+        return;
+    }
+    let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let Some(process) = process_of(parent) else { return };
+    let task = ctx.arg::<u64>(1);
+    let Some(child) = read_kernel::<u32>(task + kernel_offset!(task_tgid)) else { return };
+    if child != parent {
+        debug!(ctx, "process {} forked {}", parent, child);
+        if follow(process, parent, child, task) == 0 {
+            add_total(total::NOT_FOLLOWED, 1);
+        }
     }
 }
 
-/// The running process has called exec: its memory, its threads and perhaps its interpreter are new.
+/// Makes a child of a traced process a traced process. 0: no index is left, or the loader can't be told.
+#[inline(never)]
+fn follow(parent_process: u32, parent: u32, child: u32, task: u64) -> u32 {
+    let Some(interpreter) = interpreter(parent_process) else { return 0 };
+    let process = thread::new_process(child);
+    if process == 0 {
+        return 0;
+    }
+    set_interpreter(process, interpreter.image, interpreter.code_type);
+    let time_ns = now();
+    let shared = mm::of_task(task) == mm::of_task(current_task());
+    let flags = if shared { flag::SHARED_MEMORY } else { 0 };
+    let header = Header { time_ns, value: process, thread: 0, kind: kind::FORK, flags };
+    let inserted = PROCESS_OF.insert(child, process, 0).is_ok();
+    if !inserted || !send_urgent(TaskRecord { header, pid: child, other: parent }) {
+        let _ = PROCESS_OF.remove(child);
+        let _ = FREE_PROCESSES.push(process, 0);
+        return 0;
+    }
+    if !shared {
+        let slot = thread::new_slot(process, child, time_ns);
+        if slot != 0
+            && let Some(thread) = THREADS.get_ptr_mut(slot)
+        {
+            // SAFETY: a live map value; the thread has not run yet.
+            announce(time_ns, slot, unsafe { &mut *thread }, child);
+        }
+        if mm::is_unknown(process) {
+            mm::learn(process, task);
+        }
+    }
+    1
+}
+
+/// `sched_process_exec(task_struct *task, pid_t old_pid, ...)`: the memory of the running process, its threads and
+/// perhaps its interpreter are new.
 #[inline(always)]
 pub(crate) fn exec(ctx: &BtfTracePointContext) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let Some(process) = process_of(pid) else {
         if all() {
-            send_task(now(), kind::EXEC, 0, 0, pid, tid);
+            send_exec(now(), 0, pid);
         }
         return;
     };
@@ -56,10 +97,14 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         }
     }
     if let Some(interpreter) = interpreter(process) {
-        set_interpreter(process, interpreter.image);
+        set_interpreter(process, interpreter.image, 0);
     }
     let time_ns = now();
-    if let Some((slot, thread)) = slot(tid) {
+    let old_tid = ctx.arg::<u32>(1);
+    if old_tid != tid {
+        // Not the first thread has called exec: it goes on under the first one's id.
+        leave(old_tid, pid, time_ns);
+    } else if let Some((slot, thread)) = slot(tid) {
         // The calls that end here are charged what the thread has used until now.
         if thread.state & thread_state::ANNOUNCED != 0 && !send_counters(slot, thread, time_ns) {
             lose(thread);
@@ -67,8 +112,16 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         thread.state &= !thread_state::SYNCED;
         thread.last_start = 0;
     }
-    send_task(time_ns, kind::EXEC, 0, process, pid, tid);
+    send_exec(time_ns, process, pid);
     thread::learn_memory(process);
+}
+
+#[inline(always)]
+fn send_exec(time_ns: u64, process: u32, pid: u32) {
+    let header = Header { time_ns, value: process, thread: 0, kind: kind::EXEC, flags: 0 };
+    if !send_urgent(TaskRecord { header, pid, other: pid }) {
+        add_total(total::LOST_TASKS, 1);
+    }
 }
 
 /// A task ends.
@@ -77,15 +130,7 @@ pub(crate) fn exit(ctx: &BtfTracePointContext) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let time_ns = now();
-    if let Some((slot, thread)) = slot(tid) {
-        with_process(thread.process, |process: *mut Process| {
-            // SAFETY: a live map value, aligned to 8.
-            unsafe { atomic_add(&raw mut (*process).hits, thread.hits) };
-        });
-        leave(slot, thread, pid, time_ns);
-        let _ = TASKS.remove(tid);
-        note(UNTRACED);
-    }
+    leave(tid, pid, time_ns);
     let Some(process) = process_of(pid) else { return };
     if last_of_process()
         && let Some(entry) = PROCESSES.get_ptr_mut(process)
@@ -97,19 +142,32 @@ pub(crate) fn exit(ctx: &BtfTracePointContext) {
     }
 }
 
-/// Sends what is left of a thread.
+/// Takes the running thread's slot away, if it has one under this id, and sends what is left of it.
+#[inline(never)]
+fn leave(tid: u32, pid: u32, time_ns: u64) -> u32 {
+    let Some((slot, thread)) = slot(tid) else { return 0 };
+    with_process(thread.process, |process: *mut Process| {
+        // SAFETY: a live map value, aligned to 8.
+        unsafe { atomic_add(&raw mut (*process).hits, thread.hits) };
+    });
+    let _ = TASKS.remove(tid);
+    note(UNTRACED);
+    // The slot is the loader's again once it knows that the thread has ended.
+    if !send_end(slot, thread, pid, time_ns) {
+        thread.state |= thread_state::LEFT;
+    }
+    1
+}
+
 #[inline(always)]
-fn leave(slot: u32, thread: &mut Thread, pid: u32, time_ns: u64) {
-    if thread.state & thread_state::ANNOUNCED == 0 {
-        // The loader must learn of the slot to hand it out again.
-        if !send_task(time_ns, kind::THREAD, slot, thread.process, pid, thread.tid) {
-            return;
-        }
+fn send_end(slot: u32, thread: &mut Thread, pid: u32, time_ns: u64) -> bool {
+    if !announce(time_ns, slot, thread, pid) {
+        return false;
     }
     if !send_loss(slot, thread, time_ns) || !send_counters(slot, thread, time_ns) {
         lose(thread);
     }
-    send_task(time_ns, kind::THREAD_EXIT, slot, thread.process, pid, thread.tid);
+    send_task(time_ns, kind::THREAD_EXIT, slot, thread.process, pid, thread.tid)
 }
 
 #[inline(always)]

@@ -81,7 +81,7 @@ fn cost(kernel: &mut Kernel) -> Result<Option<u64>, AttachError> {
 /// On a thread of its own, to see whether such threads are followed.
 fn measure(kernel: &mut Kernel, hooks: &Hooks) -> Result<Option<u64>, AttachError> {
     let pid = std::process::id();
-    let process = kernel.add_process(pid, hooks.image, 0)?;
+    let process = kernel.add_process(pid, hooks.image.number(), 0)?;
     let (tell, told) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     std::thread::scope(|scope| {

@@ -25,16 +25,27 @@ use crate::python::plan::{Meaning, Plan, ProbeSite};
 /// Probes in place for one image and target. Dropping takes them away.
 #[derive(Debug)]
 pub struct Hooks {
-    /// Index of the image. It may be another image's once these are gone.
-    pub image: u32,
+    /// The image that they are of.
+    pub image: ImageIndex,
     /// Descriptors of each probe, or of each link: closing them takes the probes away.
     probes: Vec<Vec<OwnedFd>>,
-    _index: ImageIndex,
 }
 
 impl Drop for Hooks {
     fn drop(&mut self) {
         release::close(std::mem::take(&mut self.probes));
+    }
+}
+
+impl Hooks {
+    /// Takes the probes of many away, at the same time.
+    pub fn remove_all(all: impl IntoIterator<Item = Self>) {
+        release::close(all.into_iter().flat_map(|mut hooks| std::mem::take(&mut hooks.probes)).collect());
+    }
+
+    /// Lets go of the probes of a process that has ended: they are in nobody's memory.
+    pub fn forget(mut self) {
+        self.probes.clear();
     }
 }
 
@@ -51,21 +62,32 @@ impl Default for Images {
 impl Images {
     fn take(&self) -> Option<ImageIndex> {
         let free = Arc::clone(&self.0);
-        let index = free.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
-        Some(ImageIndex { index, free })
+        let number = free.lock().unwrap_or_else(PoisonError::into_inner).pop_front()?;
+        Some(ImageIndex(Arc::new(Index { number, free })))
+    }
+}
+
+/// What the kernel side knows an image by. It may be another image's once all copies of this are gone.
+#[derive(Clone, Debug)]
+pub struct ImageIndex(Arc<Index>);
+
+impl ImageIndex {
+    /// The index itself.
+    pub fn number(&self) -> u32 {
+        self.0.number
     }
 }
 
 /// An index that is given back when this is dropped.
 #[derive(Debug)]
-struct ImageIndex {
-    index: u32,
+struct Index {
+    number: u32,
     free: Arc<Mutex<VecDeque<u32>>>,
 }
 
-impl Drop for ImageIndex {
+impl Drop for Index {
     fn drop(&mut self) {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(self.index);
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(self.number);
     }
 }
 
@@ -78,7 +100,32 @@ impl Kernel {
     /// # Errors
     /// [`AttachError::Site`] for the first one that can't be hooked; those hooked before are taken away.
     pub fn hook(&mut self, path: &Path, plan: &Plan, target: Target) -> Result<Hooks, AttachError> {
-        self.hook_by(program_of, path, plan, target)
+        let image = self.new_image(plan)?;
+        self.hook_by(program_of, image, path, plan, target)
+    }
+
+    /// Makes an image known to the kernel side.
+    ///
+    /// # Errors
+    /// If there are too many at once.
+    pub fn new_image(&mut self, plan: &Plan) -> Result<ImageIndex, AttachError> {
+        let image = self.images.take().ok_or(AttachError::Full("256 interpreter files"))?;
+        self.layouts.set(image.number(), plan.layout, 0)?;
+        Ok(image)
+    }
+
+    /// Hooks a process, or all, of an image that is known already.
+    ///
+    /// # Errors
+    /// As [`Kernel::hook`].
+    pub fn hook_image(
+        &mut self,
+        image: ImageIndex,
+        path: &Path,
+        plan: &Plan,
+        target: Target,
+    ) -> Result<Hooks, AttachError> {
+        self.hook_by(program_of, image, path, plan, target)
     }
 
     /// Puts a program that does nothing on every site of a plan, the way [`Kernel::hook`] does: what being told costs.
@@ -86,26 +133,25 @@ impl Kernel {
     /// # Errors
     /// As [`Kernel::hook`].
     pub fn hook_empty(&mut self, path: &Path, plan: &Plan, target: Target) -> Result<Hooks, AttachError> {
-        self.hook_by(|_| "empty", path, plan, target)
+        let image = self.new_image(plan)?;
+        self.hook_by(|_| "empty", image, path, plan, target)
     }
 
     fn hook_by(
         &mut self,
         program_of: ProgramOf,
+        image: ImageIndex,
         path: &Path,
         plan: &Plan,
         target: Target,
     ) -> Result<Hooks, AttachError> {
-        let index = self.images.take().ok_or(AttachError::Full("256 interpreter files"))?;
-        let image = index.index;
-        self.layouts.set(image, plan.layout, 0)?;
+        let number = image.number();
         let probes = match &self.multi {
-            Some(programs) => hook_multi(programs, program_of, path, plan, image as u8, target)?,
-            None => self.hook_perf(program_of, path, plan, image as u8, target)?,
+            Some(programs) => hook_multi(programs, program_of, path, plan, number as u8, target)?,
+            None => self.hook_perf(program_of, path, plan, number as u8, target)?,
         };
-        let ready = Layout { ready: 1, ..plan.layout };
-        self.layouts.set(image, ready, 0)?;
-        Ok(Hooks { image, probes, _index: index })
+        self.layouts.set(number, Layout { ready: 1, ..plan.layout }, 0)?;
+        Ok(Hooks { image, probes })
     }
 
     fn hook_perf(
@@ -206,7 +252,10 @@ mod tests {
         let images = Images::default();
         let mut taken: Vec<_> = std::iter::from_fn(|| images.take()).collect();
         assert_eq!(taken.len(), IMAGES as usize);
-        let given_back = taken.swap_remove(7).index;
-        assert_eq!(images.take().map(|image| image.index), Some(given_back));
+        let again = taken[7].clone();
+        let given_back = taken.swap_remove(7).number();
+        assert!(images.take().is_none(), "a copy holds it");
+        drop(again);
+        assert_eq!(images.take().map(|image| image.number()), Some(given_back));
     }
 }

@@ -139,6 +139,33 @@ impl Kernel {
         slots.map(|slot| (slot, self.threads.get(slot))).collect()
     }
 
+    /// What a process runs, as the kernel side has it.
+    ///
+    /// # Errors
+    /// If the map can't be read.
+    pub fn interpreter(&self, process: ProcessIndex) -> Result<Interpreter, AttachError> {
+        Ok(self.interpreters.get(&process, 0)?)
+    }
+
+    /// Takes the slots of a process's live threads away. They are to be handed out again ([`Kernel::free_thread`]) when
+    /// all that was sent of them has been received.
+    ///
+    /// # Errors
+    /// If a map operation fails.
+    pub fn retire_threads(&mut self, process: ProcessIndex) -> Result<Vec<(Slot, Thread)>, AttachError> {
+        let mut retired = self.live_threads();
+        retired.retain(|(_, thread)| thread.process == process);
+        // One that ends right now takes its slot away by itself.
+        retired.retain(|(_, thread)| self.tasks.remove(&thread.tid).is_ok());
+        self.forget_current()?;
+        Ok(retired)
+    }
+
+    /// Slots of threads that have ended, of which the kernel side could not tell; each is returned once.
+    pub fn slots_left(&self) -> Vec<Slot> {
+        self.threads.take_left()
+    }
+
     /// Hands a slot out again.
     ///
     /// # Errors

@@ -6,7 +6,10 @@ use std::{
     ptr,
 };
 
-use tracer_common::{limits::THREADS, state::Thread};
+use tracer_common::{
+    limits::THREADS,
+    state::{Thread, thread_state},
+};
 
 use crate::event::Slot;
 
@@ -47,6 +50,23 @@ impl ThreadTable {
     pub fn get(&self, slot: Slot) -> Thread {
         // SAFETY: within the mapping, any bytes are a valid `Thread`.
         unsafe { ptr::read_volatile(self.slot(slot)) }
+    }
+
+    /// Slots with [`thread_state::LEFT`], which is taken from them.
+    pub fn take_left(&self) -> Vec<Slot> {
+        let take = |slot: &Slot| {
+            // SAFETY: within the mapping; only the address is taken.
+            let state = unsafe { &raw mut (*self.slot(*slot)).state };
+            // SAFETY: an aligned u32 within the mapping. With the bit set the thread is gone: nobody else writes it.
+            unsafe {
+                let found = ptr::read_volatile(state);
+                if found & thread_state::LEFT != 0 {
+                    ptr::write_volatile(state, found & !thread_state::LEFT);
+                }
+                found & thread_state::LEFT != 0
+            }
+        };
+        (1..THREADS as Slot).filter(take).collect()
     }
 
     /// Fills a slot that is not handed out yet.

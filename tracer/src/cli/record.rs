@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Every Python process there is, and every one that starts later
     #[arg(long)]
     all: bool,
+    /// Leave the children of traced processes alone; without this they are traced too, from their fork on
+    #[arg(long)]
+    no_follow: bool,
     /// End after this time: 10s, 1m30s, 500ms
     #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
@@ -75,6 +78,7 @@ impl Arguments {
         };
         let options = Options {
             targets,
+            follow: !self.no_follow,
             duration: self.duration,
             filter: FunctionFilter::new(&self.function, &self.file)?,
             source: self.source,

@@ -85,6 +85,11 @@ impl Identity {
     }
 }
 
+/// Command line of a process, arguments separated by spaces; empty: none, or it may not be seen. Escape where shown.
+pub fn command(pid: u32) -> String {
+    arguments(pid).join(" ")
+}
+
 /// Command line of a process, argument by argument; empty: none, or it may not be seen.
 pub(super) fn arguments(pid: u32) -> Vec<String> {
     let mut bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

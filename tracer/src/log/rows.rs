@@ -122,9 +122,15 @@ pub(super) fn rss_row(change: &RssChange) -> RssRow {
 }
 
 /// Names of a function id.
-pub(super) fn function_row(id: FunctionId, pid: u32, function: &Function, code_flags: u32) -> FunctionRow {
+pub(super) fn function_row(
+    id: FunctionId,
+    (process, pid): (usize, u32),
+    function: &Function,
+    code_flags: u32,
+) -> FunctionRow {
     FunctionRow {
         function_id: id as i32,
+        process: process as i32,
         pid: pid as i32,
         function: ByteArray::from(function.name.as_str()),
         file: ByteArray::from(function.file.as_str()),

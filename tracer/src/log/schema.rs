@@ -15,6 +15,8 @@ table! {
     FunctionRows of FunctionRow in "functions" {
         /// Its id. Several ids may have the same names.
         function_id: i32 = Dictionary,
+        /// Its process, by its number in the recording's description.
+        process: i32 = Dictionary,
         /// Process id.
         pid: i32 = Dictionary,
         /// Qualified name.

@@ -161,8 +161,8 @@ impl CallSink for LogWriter {
         self.send(Message::Recording(Box::new(self.recording.clone())));
     }
 
-    fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
-        self.pending.functions.push(function_row(id, pid, function, code_flags));
+    fn function(&mut self, id: FunctionId, process: (usize, u32), function: &Function, code_flags: u32) {
+        self.pending.functions.push(function_row(id, process, function, code_flags));
     }
 
     fn begun(&mut self, call: &BegunCall) {

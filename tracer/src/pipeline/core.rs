@@ -2,7 +2,7 @@
 
 use super::processes::Processes;
 use super::thread::{Output, Thread};
-use super::{CallSink, Counts, Ending, PipelineOptions};
+use super::{CallSink, Counts, Ending, PipelineOptions, ProcessTotals};
 use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
 use crate::event::{Cause, Event, Function, FunctionId, Member, ProcessIndex, Slot};
 use crate::functions::Functions;
@@ -82,14 +82,18 @@ impl Core {
                 self.new_thread(time_ns, thread, (process, pid, tid), sink);
             }
             Event::ThreadExit { time_ns, thread } => self.end_thread(time_ns, thread, sink),
-            Event::Process { process, pid, .. } | Event::Exit { process, pid, .. } => {
-                self.processes.identify(process, pid);
+            Event::Process { process, pid, .. } => {
+                self.processes.begin(process, pid);
             }
+            Event::Fork { process, pid, parent, shared_memory, .. } => {
+                let number = self.processes.born(process, pid);
+                let process = self.processes.get_mut(number);
+                process.about.parent = Some(parent);
+                process.hidden = shared_memory;
+            }
+            Event::Exit { process, pid, .. } => self.processes.end(process, pid),
             Event::Exec { time_ns, process: Some(process), .. } => self.exec(time_ns, process, sink),
-            Event::Exec { process: None, .. }
-            | Event::Fork { .. }
-            | Event::Frame { .. }
-            | Event::Counters { .. } => {}
+            Event::Exec { process: None, .. } | Event::Frame { .. } | Event::Counters { .. } => {}
         }
     }
 
@@ -129,8 +133,11 @@ impl Core {
         sink: &mut S,
     ) {
         let number = self.processes.number(process);
+        let process = self.processes.get_mut(number);
+        process.ran = true;
+        process.hidden = false;
         if self.functions.announce(id, number, function) {
-            sink.function(id, self.processes.get(number).pid, function, code_flags);
+            sink.function(id, (number, process.pid), function, code_flags);
         }
     }
 
@@ -213,7 +220,7 @@ impl Core {
     }
 
     fn rss_base<S: CallSink>(&mut self, time_ns: u64, process: ProcessIndex, bytes: [i64; 4], sink: &mut S) {
-        let number = self.processes.number(process);
+        let number = self.processes.number_of_new_memory(process);
         let jump = self.processes.get_mut(number).memory.base(bytes);
         for (member, delta_bytes) in
             [Member::File, Member::Anon, Member::Swap, Member::Shmem].into_iter().zip(jump)
@@ -238,11 +245,7 @@ impl Core {
         }
         self.counts.open_at_detach += open as u64;
         for totals in &ending.processes {
-            let number = self.processes.number(totals.process);
-            self.processes.get_mut(number).lost_in_kernel += totals.lost;
-            self.counts.duplicates += totals.duplicates;
-            self.counts.mismatches += totals.mismatches;
-            self.counts.no_slot += totals.no_slot;
+            self.process_totals(totals);
         }
         self.lost_tasks = ending.lost_tasks;
         if ending.lost_tasks > 0 {
@@ -255,6 +258,14 @@ impl Core {
         self.probe_cost_ns = ending.probe_cost_ns;
         self.notes.extend(ending.notes.iter().cloned());
         self.ended_ns = Some(ending.end_ns);
+    }
+
+    pub(super) fn process_totals(&mut self, totals: &ProcessTotals) {
+        let number = self.processes.number(totals.process);
+        self.processes.get_mut(number).lost_in_kernel += totals.lost;
+        self.counts.duplicates += totals.duplicates;
+        self.counts.mismatches += totals.mismatches;
+        self.counts.no_slot += totals.no_slot;
     }
 
     pub(super) fn status(&self, now_ns: u64) -> Status {
@@ -287,8 +298,8 @@ impl Core {
 
     pub(super) fn report(&self) -> Report {
         let rows = self.functions.rows().iter().enumerate().map(|(row, name)| {
-            let pid = self.processes.get(name.process).pid;
-            FunctionReport::new(pid, name.function.as_ref(), &self.summary.row(row))
+            let process = (name.process, self.processes.get(name.process).pid);
+            FunctionReport::new(process, name.function.as_ref(), &self.summary.row(row))
         });
         Report::new(self.status(self.latest_ns), rows)
     }

@@ -21,7 +21,7 @@ pub struct Ending {
     pub end_ns: u64,
     /// Counters of the threads that are alive.
     pub threads: Vec<ThreadTotals>,
-    /// Counters of the processes.
+    /// Counters of the processes that are followed still.
     pub processes: Vec<ProcessTotals>,
     /// Records about processes and threads that found no room.
     pub lost_tasks: u64,

@@ -6,55 +6,106 @@ use crate::charge::ProcessMemory;
 use crate::event::ProcessIndex;
 use crate::report::ProcessReport;
 
+/// What is known of a process besides its numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessAbout {
+    /// Process id of the traced process that forked it; `None`: it was not followed from a fork on.
+    pub parent: Option<u32>,
+    /// Command line; escape where shown.
+    pub command: Option<String>,
+    /// Version of its interpreter.
+    pub version: Option<String>,
+    /// How it is traced.
+    pub source: Option<String>,
+}
+
+impl ProcessAbout {
+    /// Adds what is known of the process now.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { parent, command, version, source } = other;
+        self.parent = self.parent.or(parent);
+        self.command = command.or(self.command.take());
+        self.version = version.or(self.version.take());
+        self.source = source.or(self.source.take());
+    }
+}
+
 /// One process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Process {
     pub(super) pid: u32,
-    pub(super) version: Option<String>,
-    pub(super) source: Option<String>,
+    pub(super) about: ProcessAbout,
     pub(super) memory: ProcessMemory,
+    /// A function of it was named.
+    pub(super) ran: bool,
+    /// Followed, but not known to run Python yet, or any more, and none of its functions was seen.
+    pub(super) hidden: bool,
+    /// Its last thread has ended: what comes under its index or its pid next is another process.
+    ended: bool,
     /// Records lost, as its threads told.
     pub(super) lost: u64,
     /// Records lost, as the kernel side counted them.
     pub(super) lost_in_kernel: u64,
 }
 
-/// All processes. Their numbers here are never reused, unlike the kernel side's indices.
+/// All processes. Their numbers here are never reused, unlike the kernel side's indices and process ids.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Processes {
     all: Vec<Process>,
     by_index: FxHashMap<ProcessIndex, usize>,
+    /// Of those that have not ended.
     by_pid: FxHashMap<u32, usize>,
 }
 
 impl Processes {
     /// Number of the process that has this index now.
     pub(super) fn number(&mut self, index: ProcessIndex) -> usize {
-        if let Some(&number) = self.by_index.get(&index) {
+        match self.by_index.get(&index) {
+            Some(&number) => number,
+            None => self.put(index, 0),
+        }
+    }
+
+    /// The same where the memory of a process is first seen: that can't be of one that has ended.
+    pub(super) fn number_of_new_memory(&mut self, index: ProcessIndex) -> usize {
+        let number = self.number(index);
+        if self.all[number].ended { self.put(index, 0) } else { number }
+    }
+
+    /// An index stands for this process.
+    pub(super) fn identify(&mut self, index: ProcessIndex, pid: u32) -> usize {
+        match self.by_index.get(&index) {
+            Some(&number) if self.all[number].pid == pid => number,
+            _ => self.begin(index, pid),
+        }
+    }
+
+    /// An index stands for this process from now on; it may have been known under another index.
+    pub(super) fn begin(&mut self, index: ProcessIndex, pid: u32) -> usize {
+        if let Some(&number) = self.by_pid.get(&pid) {
+            self.by_index.insert(index, number);
             return number;
         }
-        let number = self.push(0);
-        self.by_index.insert(index, number);
+        let unnamed = self.by_index.get(&index).copied().filter(|&number| self.all[number].pid == 0);
+        let number = unnamed.unwrap_or_else(|| self.put(index, pid));
+        self.all[number].pid = pid;
+        self.by_pid.insert(pid, number);
         number
     }
 
-    /// An index stands for this process from now on.
-    pub(super) fn identify(&mut self, index: ProcessIndex, pid: u32) -> usize {
-        let current = self.by_index.get(&index).copied();
-        match current.map(|number| self.all[number].pid) {
-            Some(known) if known == pid => {}
-            Some(0) if !self.by_pid.contains_key(&pid) => {
-                let number = self.number(index);
-                self.all[number].pid = pid;
-                self.by_pid.insert(pid, number);
-            }
-            _ => {
-                let number = self.by_pid.get(&pid).copied().unwrap_or_else(|| self.push(pid));
-                self.by_pid.insert(pid, number);
-                self.by_index.insert(index, number);
-            }
+    /// A process that did not exist before.
+    pub(super) fn born(&mut self, index: ProcessIndex, pid: u32) -> usize {
+        self.by_pid.remove(&pid);
+        self.begin(index, pid)
+    }
+
+    /// A process has ended.
+    pub(super) fn end(&mut self, index: ProcessIndex, pid: u32) {
+        let number = self.identify(index, pid);
+        self.all[number].ended = true;
+        if self.by_pid.get(&pid) == Some(&number) {
+            self.by_pid.remove(&pid);
         }
-        self.number(index)
     }
 
     pub(super) fn get(&self, number: usize) -> &Process {
@@ -72,12 +123,15 @@ impl Processes {
 
     /// Their rows of the report.
     pub(super) fn reports(&self) -> Vec<ProcessReport> {
-        self.all.iter().map(Process::report).collect()
+        let shown = self.all.iter().enumerate().filter(|(_, process)| !process.hidden);
+        shown.map(|(number, process)| process.report(number)).collect()
     }
 
-    fn push(&mut self, pid: u32) -> usize {
+    fn put(&mut self, index: ProcessIndex, pid: u32) -> usize {
         self.all.push(Process { pid, ..Process::default() });
-        self.all.len() - 1
+        let number = self.all.len() - 1;
+        self.by_index.insert(index, number);
+        number
     }
 }
 
@@ -87,11 +141,15 @@ impl Process {
         self.lost.max(self.lost_in_kernel)
     }
 
-    fn report(&self) -> ProcessReport {
+    fn report(&self, number: usize) -> ProcessReport {
+        let ProcessAbout { parent, command, version, source } = self.about.clone();
         ProcessReport {
+            process: number,
             pid: self.pid,
-            version: self.version.clone(),
-            source: self.source.clone(),
+            parent,
+            command,
+            version,
+            source,
             rss_start_bytes: self.memory.start_bytes(),
             rss_end_bytes: self.memory.end_bytes(),
             rss_peak_bytes: self.memory.peak_bytes(),
@@ -128,5 +186,28 @@ mod tests {
     fn two_indices_of_one_pid_are_one_process() {
         let mut processes = Processes::default();
         assert_eq!(processes.identify(1, 100), processes.identify(2, 100));
+    }
+
+    #[test]
+    fn a_pid_that_is_used_again_is_another_process() {
+        let mut processes = Processes::default();
+        let first = processes.identify(1, 100);
+        processes.end(1, 100);
+        assert_eq!(processes.identify(1, 100), first, "what comes late is still its own");
+        let second = processes.begin(2, 100);
+        assert_ne!(first, second);
+        // Its end was lost.
+        let third = processes.born(3, 100);
+        assert_ne!(second, third);
+    }
+
+    #[test]
+    fn memory_first_seen_under_the_index_of_a_process_that_has_ended_is_of_the_next_one() {
+        let mut processes = Processes::default();
+        let first = processes.identify(1, 100);
+        processes.end(1, 100);
+        let next = processes.number_of_new_memory(1);
+        assert_ne!(first, next);
+        assert_eq!(processes.born(1, 200), next);
     }
 }

@@ -11,9 +11,9 @@ pub trait CallSink {
         let _ = (window_start_ns, start_unix_ns);
     }
 
-    /// A function was named, before the first call of it.
-    fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
-        let _ = (id, pid, function, code_flags);
+    /// A function was named, before the first call of it. Its process: number in the report, and process id.
+    fn function(&mut self, id: FunctionId, process: (usize, u32), function: &Function, code_flags: u32) {
+        let _ = (id, process, function, code_flags);
     }
 
     /// A call began.
@@ -56,9 +56,9 @@ impl<S: CallSink> CallSink for Option<S> {
         }
     }
 
-    fn function(&mut self, id: FunctionId, pid: u32, function: &Function, code_flags: u32) {
+    fn function(&mut self, id: FunctionId, process: (usize, u32), function: &Function, code_flags: u32) {
         if let Some(sink) = self {
-            sink.function(id, pid, function, code_flags);
+            sink.function(id, process, function, code_flags);
         }
     }
 

@@ -15,7 +15,7 @@ struct Kept {
 }
 
 impl CallSink for Kept {
-    fn function(&mut self, id: FunctionId, _: u32, _: &Function, _: u32) {
+    fn function(&mut self, id: FunctionId, _: (usize, u32), _: &Function, _: u32) {
         self.functions.push(id);
     }
 
@@ -46,7 +46,12 @@ impl Run {
         let filter = FunctionFilter::new(&names, &[]).unwrap();
         let options = PipelineOptions { window_start_ns: 1000, start_unix_ns: 0, filter };
         let mut run = Self { pipeline: Pipeline::new(options, Kept::default()) };
-        run.pipeline.process(1, 100, Some("3.11.2".into()), Some("eval loop".into()));
+        let about = ProcessAbout {
+            version: Some("3.11.2".into()),
+            source: Some("eval loop".into()),
+            ..ProcessAbout::default()
+        };
+        run.pipeline.process(1, 100, about);
         for (id, name) in [(1, "f"), (2, "g"), (3, "h")] {
             run.function(id, name);
         }
@@ -432,6 +437,54 @@ fn exec_ends_the_frames_of_its_process() {
     assert_eq!(run.calls(), [(1, 2000, 2500, Ended::WithThread)]);
 }
 
+/// Process 2 is forked by process 1, once for each pid; its thread calls `f` and ends with it.
+fn child(run: &mut Run, fork_ns: u64, pid: u32, id: FunctionId) {
+    let (thread, process) = (2, 2);
+    let fork = Event::Fork { time_ns: fork_ns, process, pid, parent: 100, shared_memory: false };
+    run.apply(&fork);
+    run.apply(&Event::Thread { time_ns: fork_ns, thread, process, pid, tid: pid });
+    let function = Function { name: "f".into(), file: "m.py".into(), line: 1 };
+    run.apply(&Event::Function { id, process, function, code: 0, code_flags: 0 });
+    let what = FrameEvent::Start { resumed: false, function: id };
+    run.apply(&Event::Frame { time_ns: fork_ns + 10, thread, frame: 0x10, what });
+    run.apply(&Event::Frame { time_ns: fork_ns + 20, thread, frame: 0x10, what: FrameEvent::End });
+    run.apply(&Event::ThreadExit { time_ns: fork_ns + 30, thread });
+    run.apply(&Event::Exit { time_ns: fork_ns + 30, process, pid });
+}
+
+#[test]
+fn each_child_is_a_process_of_its_own_though_pid_and_index_are_used_again() {
+    let mut run = Run::new();
+    run.start(1500, 0x10, 1);
+    run.end(1600, 0x10);
+    child(&mut run, 2000, 200, 11);
+    child(&mut run, 3000, 200, 12);
+    let report = run.finish(4000);
+    let rows: Vec<_> =
+        report.functions.iter().map(|row| (row.process, row.pid, row.calls, row.self_wall_ns)).collect();
+    assert_eq!(rows, [(Some(0), 100, 1, 100), (Some(1), 200, 1, 10), (Some(2), 200, 1, 10)]);
+    let parents: Vec<_> = report.processes.iter().map(|process| process.parent).collect();
+    assert_eq!(parents, [None, Some(100), Some(100)]);
+
+    let merged = report.merged();
+    let rows: Vec<_> = merged.functions.iter().map(|row| (row.process, row.pid, row.calls)).collect();
+    assert_eq!((rows, merged.processes.len()), (vec![(None, 0, 3)], 3));
+}
+
+#[test]
+fn a_child_that_runs_no_python_is_no_process_of_the_report() {
+    let mut run = Run::new();
+    let fork = |process, pid| Event::Fork { time_ns: 2000, process, pid, parent: 100, shared_memory: true };
+    for (process, pid) in [(2, 200), (3, 300)] {
+        run.apply(&fork(process, pid));
+    }
+    run.pipeline.process(3, 300, ProcessAbout::default());
+    child(&mut run, 3000, 400, 11);
+    run.pipeline.let_go(2, 400);
+    let pids: Vec<_> = run.finish(4000).processes.iter().map(|process| process.pid).collect();
+    assert_eq!(pids, [100, 300, 400], "one that has run some stays");
+}
+
 #[test]
 fn calls_open_at_the_end_are_cut_off_and_counted() {
     let mut run = Run::new();
@@ -585,9 +638,9 @@ fn the_json_keys_are_a_contract() {
     run.end(2500, 0x10);
     let json = run.finish(3000).to_json().unwrap();
     let wanted = [
-        r#"{"schema":1,"window":{"start_unix_ns":0,"duration_ns":2000},"processes":[{"pid":100,"version":"3.11.2","#,
+        r#"{"schema":1,"window":{"start_unix_ns":0,"duration_ns":2000},"processes":[{"process":0,"pid":100,"parent":null,"command":null,"version":"3.11.2","#,
         r#""source":"eval loop","rss_start_bytes":0,"rss_end_bytes":0,"rss_peak_bytes":0,"#,
-        r#""functions":[{"pid":100,"function":"f","file":"m.py","line":1,"calls":1,"resumes":0,"#,
+        r#""functions":[{"process":0,"pid":100,"function":"f","file":"m.py","line":1,"calls":1,"resumes":0,"#,
         r#""self_wall_ns":500,"cum_wall_ns":500,"self_cpu_ns":500,"cum_cpu_ns":500,"#,
         r#""self_rss_bytes":0,"cum_rss_bytes":0,"page_faults":0,"#,
         r#""account":{"events":6,"lost":0,"repaired":0,"open_at_attach":0,"open_at_detach":0,"probe_hits":0,"probe_cost_ns":0,"#,

@@ -1,62 +1,53 @@
 //! The processes that a recording follows, and their probes.
 
+mod children;
 mod events;
+mod images;
 
 use std::{
     collections::{BTreeMap, HashMap},
     thread::JoinHandle,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 use log::debug;
 use tracer_common::state::total;
 
+use self::{
+    children::Children,
+    events::Young,
+    images::{Image, ImageKey},
+};
 use super::{note, thread_totals};
 use crate::{
-    attach::{Hooks, Kernel, monotonic_ns, uprobe::Target},
-    discover::{self, ImageFile, PlanCache, Planned, PythonProcess},
+    attach::{Hooks, Kernel, monotonic_ns},
+    discover::{self, PlanCache, PythonProcess},
     engine::{Engine, Message},
     event::{Event, ProcessIndex},
-    pipeline::{ProcessTotals, ThreadTotals},
-    python::plan::SourceChoice,
+    pipeline::{ProcessAbout, ProcessTotals, ThreadTotals},
+    python::plan::{Plan, SourceChoice},
     text::one_line,
 };
-
-/// How often a process that has just called exec is looked at: its libraries are mapped later.
-const LOOKS_AFTER_EXEC: u32 = 5;
 
 /// One process.
 struct Process {
     pid: u32,
     start_ticks: u64,
+    /// Command line; escape where shown.
+    command: String,
     /// Its own probes; with `--all` they belong to the image.
     hooks: Option<Hooks>,
     image: ImageKey,
-}
-
-/// A file by device, inode and time of change.
-type ImageKey = (u64, u64, i128);
-
-/// A process that has called exec a moment ago.
-#[derive(Clone, Copy)]
-struct Young {
-    /// Its index, if it is followed.
-    index: Option<ProcessIndex>,
-    /// How often it was looked at.
-    looks: u32,
-}
-
-/// An image whose probes serve all processes.
-struct Image {
-    hooks: Hooks,
-    planned: Planned,
+    /// It was not asked for: a traced process forked it.
+    child: bool,
+    /// Its end was not seen, and the engine is being told.
+    gone: bool,
 }
 
 /// A process whose image is hooked, not yet known to the kernel side.
 pub(super) struct Hooked {
     process: PythonProcess,
-    planned: Planned,
-    image: u32,
+    image: ImageKey,
     hooks: Option<Hooks>,
 }
 
@@ -67,9 +58,11 @@ pub(super) struct Followed {
     processes: BTreeMap<ProcessIndex, Process>,
     images: HashMap<ImageKey, Image>,
     all: bool,
-    /// Processes to look at again: they have called exec, and are no Python processes yet.
+    /// Processes to look at again, by process id: they have called exec, and are no Python processes yet.
     young: HashMap<u32, Young>,
-    ended: Vec<ProcessTotals>,
+    children: Children,
+    /// What the kernel side did not say itself, for the engine at the next look: by then it has all that came before.
+    late: Vec<Event>,
     hits_of_ended: u64,
     /// What the calibration had counted: not part of the recording.
     before: Totals,
@@ -87,7 +80,8 @@ impl Followed {
             images: HashMap::new(),
             all: false,
             young: HashMap::new(),
-            ended: Vec::new(),
+            children: Children::default(),
+            late: Vec::new(),
             hits_of_ended: 0,
             detaching: Vec::new(),
             notes: Vec::new(),
@@ -97,11 +91,9 @@ impl Followed {
     /// Hooks one process, all its threads. Its events come once it is [added](Self::add).
     pub(super) fn hook(&mut self, pid: u32) -> Result<Hooked> {
         let process = discover::inspect(pid)?;
-        let planned = self.plans.plan(&process.image);
-        let plan =
-            planned.as_ref().as_ref().map_err(|refusal| anyhow::anyhow!("process {pid}: {refusal}"))?;
-        let hooks = self.kernel.hook(&process.image.open_path, plan, Target::Pid(pid))?;
-        Ok(Hooked { process, planned, image: hooks.image, hooks: Some(hooks) })
+        let image = self.image_of(&process).with_context(|| format!("process {pid}"))?;
+        let hooks = self.hook_process(image, pid)?;
+        Ok(Hooked { process, image, hooks })
     }
 
     /// Hooks the images of all Python processes there are; new processes of them are then taken up by themselves.
@@ -110,7 +102,7 @@ impl Followed {
         let mut hooked = Vec::new();
         let mut refused = 0;
         for (pid, found) in discover::processes() {
-            match found.map_err(anyhow::Error::from).and_then(|process| self.hook_image(process)) {
+            match found.map_err(anyhow::Error::from).and_then(|process| self.hook_found(process)) {
                 Ok(process) => hooked.push(process),
                 Err(error) => {
                     refused += 1;
@@ -125,62 +117,58 @@ impl Followed {
     }
 
     /// With `--all`: hooks the process's image, unless that is done.
-    fn hook_image(&mut self, process: PythonProcess) -> Result<Hooked> {
-        let key = image_key(&process.image);
-        let planned = self.plans.plan(&process.image);
-        if !self.images.contains_key(&key) {
-            let plan = match planned.as_ref() {
-                Ok(plan) => plan,
-                Err(refusal) => bail!("{refusal}"),
-            };
-            let hooks = self.kernel.hook(&process.image.open_path, plan, Target::All)?;
-            self.images.insert(key, Image { hooks, planned: planned.clone() });
-        }
-        let image = self.images.get(&key).map_or(0, |image| image.hooks.image);
-        Ok(Hooked { process, planned, image, hooks: None })
+    fn hook_found(&mut self, process: PythonProcess) -> Result<Hooked> {
+        let image = self.image_of(&process)?;
+        Ok(Hooked { process, image, hooks: None })
     }
 
     /// Makes a process known to the kernel side and to the engine. From here on its events come. Returns what to say
     /// of it; nothing if it is known already.
     pub(super) fn add(&mut self, hooked: Hooked, engine: &Engine) -> Result<Option<String>> {
-        let Hooked { process, planned, image, hooks } = hooked;
+        let Hooked { process, image: key, hooks } = hooked;
         let pid = process.pid;
-        let Ok(plan) = planned.as_ref() else { return Ok(None) };
+        let Some(image) = self.images.get(&key) else { return Ok(None) };
+        let Some(plan) = image.plan() else { return Ok(None) };
         if self.processes.values().any(|known| known.pid == pid) {
             return Ok(None);
         }
-        let index = self.kernel.add_process(pid, image, plan.code_type.wrapping_add(process.bias))?;
-        let (start_ticks, key) = (process.start_ticks, image_key(&process.image));
-        self.introduce(index, Process { pid, start_ticks, hooks, image: key }, &planned, engine);
+        let (version, source, sites) = (plan.version, plan.source, plan.sites.len());
+        let code_type = plan.code_type.wrapping_add(process.bias);
+        let index = self.kernel.add_process(pid, image.index.number(), code_type)?;
+        let (start_ticks, command) = (process.start_ticks, discover::command(pid));
+        engine.tell(Message::Event(Event::Process { time_ns: monotonic_ns(), process: index, pid }));
+        let known = Process { pid, start_ticks, command, hooks, image: key, child: false, gone: false };
+        self.introduce(index, known, None, engine);
         let time_ns = monotonic_ns();
         for (thread, tid) in self.kernel.seed_threads(pid, index)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
         }
-        let (version, source, sites) = (plan.version, plan.source, plan.sites.len());
         Ok(Some(format!("attached to process {pid}: CPython {version}, {source} ({sites} sites)")))
     }
 
-    /// Tells the engine what an index stands for.
-    fn introduce(&mut self, index: ProcessIndex, process: Process, planned: &Planned, engine: &Engine) {
-        let Ok(plan) = planned.as_ref() else { return };
-        let pid = process.pid;
-        if discover::jit_active(pid) {
-            self.notes.push(format!(
-                "process {pid} has its JIT compiler on: calls inside compiled code are not seen"
-            ));
+    /// Tells the engine what an index stands for. `parent`: the traced process that forked it.
+    fn introduce(&mut self, index: ProcessIndex, process: Process, parent: Option<u32>, engine: &Engine) {
+        let Some(plan) = self.images.get(&process.image).and_then(Image::plan) else { return };
+        let (pid, command) = (process.pid, process.command.clone());
+        // What holds of a child holds of its parent, and was said.
+        if !process.child {
+            if discover::jit_active(pid) {
+                self.notes.push(format!(
+                    "process {pid} has its JIT compiler on: calls inside compiled code are not seen"
+                ));
+            }
+            if !plan.exact {
+                self.notes.push(format!(
+                    "process {pid}: counts on CPython {} are not promised to be exact",
+                    plan.version
+                ));
+            }
         }
-        if !plan.exact {
-            self.notes.push(format!(
-                "process {pid}: counts on CPython {} are not promised to be exact",
-                plan.version
-            ));
-        }
+        engine.tell(Message::Process(index, pid, about(plan, command, parent)));
         self.processes.insert(index, process);
-        let (version, source) = (plan.version.to_string(), plan.source.to_string());
-        engine.tell(Message::Process { index, pid, version, source });
     }
 
-    /// Have all processes that were asked for ended?
+    /// Have all processes that were asked for ended, and all that are followed from them?
     pub(super) fn all_ended(&self) -> bool {
         !self.all && self.processes.is_empty()
     }
@@ -209,30 +197,43 @@ impl Followed {
         threads + processes.map(|process| process.hits).sum::<u64>() + self.hits_of_ended + stray
     }
 
-    /// Counters of all processes, and what the report's reader should know.
+    /// Counters of the processes that are followed still, and what the report's reader should know.
     pub(super) fn totals(&mut self) -> Result<(Vec<ProcessTotals>, Vec<String>)> {
-        let mut all = std::mem::take(&mut self.ended);
-        for &index in self.processes.keys() {
-            all.push(totals(index, &self.kernel.process(index)?));
-        }
+        let running = self.processes.keys();
+        let running = running.map(|&index| Ok(totals(index, &self.kernel.process(index)?)));
+        let running = running.collect::<Result<_>>()?;
         let mut notes = std::mem::take(&mut self.notes);
+        notes.extend(std::mem::take(&mut self.children).notes(Totals::of(&self.kernel).not_followed));
         if !self.kernel.follows_memory() {
             notes.push(
                 "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"
                     .into(),
             );
         }
-        Ok((all, notes))
+        Ok((running, notes))
     }
 
     /// Begins to take all probes away; [`Detaching`] waits for it.
     pub(super) fn detach(&mut self) -> Detaching {
         let own = self.processes.values_mut().filter_map(|process| process.hooks.take());
-        let shared = std::mem::take(&mut self.images).into_values().map(|image| image.hooks);
+        let shared = std::mem::take(&mut self.images).into_values().filter_map(|image| image.hooks);
+        let all: Vec<_> = own.chain(shared).collect();
         let mut threads = std::mem::take(&mut self.detaching);
-        threads.extend(own.chain(shared).map(|hooks| std::thread::spawn(move || drop(hooks))));
+        threads.push(std::thread::spawn(move || Hooks::remove_all(all)));
         Detaching(threads)
     }
+
+    /// Has something done to probes on a thread of its own: the kernel takes its time.
+    fn in_background(&mut self, work: impl FnOnce() + Send + 'static) {
+        self.detaching.retain(|thread| !thread.is_finished());
+        self.detaching.push(std::thread::spawn(work));
+    }
+}
+
+/// What is known of a process of an image.
+fn about(plan: &Plan, command: String, parent: Option<u32>) -> ProcessAbout {
+    let (version, source) = (plan.version.to_string(), plan.source.to_string());
+    ProcessAbout { parent, command: Some(command), version: Some(version), source: Some(source) }
 }
 
 /// Single numbers that the kernel side counts up.
@@ -240,6 +241,7 @@ impl Followed {
 struct Totals {
     stray_hits: u64,
     lost_tasks: u64,
+    not_followed: u64,
 }
 
 impl Totals {
@@ -250,7 +252,11 @@ impl Totals {
                 0
             })
         };
-        Self { stray_hits: get(total::STRAY_HITS), lost_tasks: get(total::LOST_TASKS) }
+        Self {
+            stray_hits: get(total::STRAY_HITS),
+            lost_tasks: get(total::LOST_TASKS),
+            not_followed: get(total::NOT_FOLLOWED),
+        }
     }
 }
 
@@ -273,10 +279,6 @@ fn totals(process: ProcessIndex, state: &tracer_common::state::Process) -> Proce
         mismatches: state.mismatches,
         no_slot: state.no_slot,
     }
-}
-
-fn image_key(image: &ImageFile) -> ImageKey {
-    (image.device, image.inode, image.modified_ns)
 }
 
 fn is_alive(pid: u32, start_ticks: u64) -> bool {

@@ -85,7 +85,8 @@ fn last_space(text: &str, width: usize) -> Option<usize> {
 }
 
 fn total(report: &Report, process: &ProcessReport) -> String {
-    let rows = || report.functions.iter().filter(|row| row.pid == process.pid && row.is_function());
+    let rows =
+        || report.functions.iter().filter(|row| row.process == Some(process.process) && row.is_function());
     let sum = |value: fn(&FunctionReport) -> u64| rows().map(value).fold(0, u64::saturating_add);
     let mut out = format!("process {}", process.pid);
     if let Some(version) = &process.version {

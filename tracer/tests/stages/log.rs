@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tracer::event::{Event, FrameEvent, Function};
 use tracer::log::recording::Recording;
 use tracer::log::{self, LogError, LogKind, LogOptions, LogWriter};
-use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
+use tracer::pipeline::{Ending, Pipeline, PipelineOptions, ProcessAbout};
 use tracer::report::Report;
 use tracer::report::table::{Sort, TableOptions, render};
 
@@ -137,7 +137,7 @@ fn a_recorder_that_was_killed_leaves_what_it_has_written() {
         let run = some_run();
         let mut pipeline = Pipeline::new(run.options(), create(dir.path(), kind));
         for process in [1, 2] {
-            pipeline.process(process, process * 100, None, None);
+            pipeline.process(process, process * 100, ProcessAbout::default());
         }
         for event in &run.events {
             pipeline.apply(event);

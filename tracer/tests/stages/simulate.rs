@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tracer::event::{Cause, Event, FrameEvent, Function, FunctionId, Member, ProcessIndex, Slot};
 use tracer::filter::FunctionFilter;
-use tracer::pipeline::{Ending, Pipeline, PipelineOptions, ThreadTotals};
+use tracer::pipeline::{Ending, Pipeline, PipelineOptions, ProcessAbout, ThreadTotals};
 
 pub(crate) const START_NS: u64 = 1_000_000;
 const FUNCTIONS: u32 = 5;
@@ -120,7 +120,12 @@ impl Run {
         mut at: impl FnMut(usize, &mut Pipeline<S>),
     ) {
         for process in [1, 2] {
-            pipeline.process(process, process * 100, Some("3.11.2".into()), Some("model".into()));
+            let about = ProcessAbout {
+                version: Some("3.11.2".into()),
+                source: Some("model".into()),
+                ..ProcessAbout::default()
+            };
+            pipeline.process(process, process * 100, about);
         }
         for (number, event) in self.events.iter().enumerate() {
             pipeline.apply(event);

@@ -18,7 +18,7 @@ use crate::summary::FunctionSums;
 /// Sums so far.
 #[derive(Debug, Default)]
 pub(super) struct Rebuild {
-    names: FxHashMap<FunctionId, Function>,
+    names: FxHashMap<FunctionId, (usize, Function)>,
     sums: FxHashMap<(u32, FunctionId), FunctionSums>,
     own_rss: FxHashMap<(u32, FunctionId), i64>,
     threads: FxHashMap<(u32, u32), Thread>,
@@ -32,7 +32,8 @@ impl Rebuild {
     /// Takes in names.
     pub(super) fn functions(&mut self, rows: &FunctionRows) {
         for row in rows.iter() {
-            self.names.insert(row.function_id as u32, function_of(&row));
+            let process = usize::try_from(row.process).unwrap_or(0);
+            self.names.insert(row.function_id as u32, (process, function_of(&row)));
         }
     }
 
@@ -112,7 +113,14 @@ impl Rebuild {
             self.sums.entry(*key).or_default().own.rss_bytes = *rss_bytes;
         }
         let names = &self.names;
-        let rows = self.sums.iter().map(|(&(pid, id), sums)| FunctionReport::new(pid, names.get(&id), sums));
+        let rows: Vec<_> = self
+            .sums
+            .iter()
+            .map(|(&(pid, id), sums)| match names.get(&id) {
+                Some((process, function)) => FunctionReport::new((*process, pid), Some(function), sums),
+                None => FunctionReport::new((number_of(&status.processes, pid), pid), None, sums),
+            })
+            .collect();
         Report::new(status, rows)
     }
 
@@ -130,13 +138,25 @@ impl Rebuild {
         let seen_ns = self.last_ns.saturating_sub(start_ns);
         status.window.duration_ns = status.window.duration_ns.max(seen_ns);
         for (&pid, memory) in &self.memory {
-            let at = status.processes.iter().position(|process| process.pid == pid);
+            let at = status.processes.iter().rposition(|process| process.pid == pid);
             let at = at.unwrap_or_else(|| {
+                let process = next_number(&status.processes);
                 let rss_start_bytes = memory.start.unwrap_or(0);
-                status.processes.push(ProcessReport { pid, rss_start_bytes, ..ProcessReport::default() });
+                let new = ProcessReport { process, pid, rss_start_bytes, ..ProcessReport::default() };
+                status.processes.push(new);
                 status.processes.len() - 1
             });
             memory.bring_up_to_date(&mut status.processes[at]);
         }
     }
+}
+
+/// The latest process with this process id; one that the recording's description does not have yet is the next.
+fn number_of(processes: &[ProcessReport], pid: u32) -> usize {
+    let known = processes.iter().rfind(|process| process.pid == pid);
+    known.map_or_else(|| next_number(processes), |process| process.process)
+}
+
+fn next_number(processes: &[ProcessReport]) -> usize {
+    processes.iter().map(|process| process.process + 1).max().unwrap_or(0)
 }

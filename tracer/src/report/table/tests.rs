@@ -3,6 +3,7 @@ use crate::report::{Account, ProcessReport, Status, Window};
 
 fn report() -> Report {
     let function = |name: &str, file: &str, calls, wall: u64| FunctionReport {
+        process: Some(0),
         pid: 4711,
         function: name.into(),
         file: file.into(),

@@ -1,0 +1,99 @@
+//! Interpreter files that are hooked: each is planned once, and known to the kernel side by one index.
+
+use std::{fs::File, os::fd::AsRawFd as _, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Followed;
+use crate::{
+    attach::{AttachError, Hooks, ImageIndex, uprobe::Target},
+    discover::{ImageFile, Planned, PythonProcess},
+    python::plan::Plan,
+};
+
+/// A file by device, inode and time of change.
+pub(super) type ImageKey = (u64, u64, i128);
+
+/// One file.
+pub(super) struct Image {
+    planned: Planned,
+    pub(super) index: ImageIndex,
+    /// Open: its processes come and go, and with them the paths that lead to it.
+    file: File,
+    /// Where its first process has it.
+    shown_path: PathBuf,
+    /// With `--all`: probes in all processes.
+    pub(super) hooks: Option<Hooks>,
+}
+
+impl Image {
+    /// How its processes are traced; `None`: not at all, and it is no image here.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.planned.as_ref().as_ref().ok()
+    }
+}
+
+impl Followed {
+    /// The image of a process, made known to the kernel side, and with `--all` hooked, unless that is done.
+    pub(super) fn image_of(&mut self, process: &PythonProcess) -> Result<ImageKey> {
+        let key = image_key(&process.image);
+        if self.images.contains_key(&key) {
+            return Ok(key);
+        }
+        let planned = self.plans.plan(&process.image);
+        let plan = match planned.as_ref() {
+            Ok(plan) => plan,
+            Err(refusal) => bail!("{refusal}"),
+        };
+        let path = &process.image.open_path;
+        let file = File::open(path).context("open its interpreter")?;
+        let index = self.kernel.new_image(plan)?;
+        let hooks = if self.all {
+            Some(self.kernel.hook_image(index.clone(), path, plan, Target::All)?)
+        } else {
+            None
+        };
+        let shown_path = process.image.shown_path.clone();
+        self.images.insert(key, Image { planned, index, file, shown_path, hooks });
+        Ok(key)
+    }
+
+    /// The image that the kernel side knows by this number.
+    pub(super) fn image_numbered(&self, number: u32) -> Option<ImageKey> {
+        self.images.iter().find(|(_, image)| image.index.number() == number).map(|(&key, _)| key)
+    }
+
+    /// Probes for one process; none of its own with `--all`.
+    pub(super) fn hook_process(&mut self, key: ImageKey, pid: u32) -> Result<Option<Hooks>> {
+        let Some(image) = self.images.get(&key).filter(|image| image.hooks.is_none()) else {
+            return Ok(None);
+        };
+        let Some(plan) = image.plan() else { return Ok(None) };
+        let path = PathBuf::from(format!("/proc/self/fd/{}", image.file.as_raw_fd()));
+        let hooks = self.kernel.hook_image(image.index.clone(), &path, plan, Target::Pid(pid));
+        Ok(Some(hooks.map_err(|error| at_path(error, image))?))
+    }
+
+    /// Lets go of images that no process has any more; with `--all` they stay hooked for later ones.
+    pub(super) fn forget_unused_images(&mut self) {
+        let used = |key| self.processes.values().any(|process| process.image == key);
+        let unused: Vec<_> = self.images.keys().copied().filter(|&key| !self.all && !used(key)).collect();
+        for key in unused {
+            self.images.remove(&key);
+        }
+    }
+}
+
+/// For people, the file is where its process has it.
+fn at_path(error: AttachError, image: &Image) -> AttachError {
+    match error {
+        AttachError::Site { what, address, source, hint, .. } => {
+            AttachError::Site { what, path: image.shown_path.clone(), address, source, hint }
+        }
+        other => other,
+    }
+}
+
+fn image_key(image: &ImageFile) -> ImageKey {
+    (image.device, image.inode, image.modified_ns)
+}
