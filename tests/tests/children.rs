@@ -1,12 +1,16 @@
 //! Children of a traced process: they are traced too, each as a process of its own.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use tests::{
     Python, Target, Tracer, kernel, on_all_pythons, program,
     program::Known,
     report::{Function, Report},
-    scratch, wait,
+    scratch, tracer, wait,
 };
 
 on_all_pythons!(
@@ -140,6 +144,40 @@ fn left_alone_on_request(python: Python) {
     target.end();
     report.assert_lossless();
     assert_eq!((report.processes.len(), report.calls("step")), (1, 14));
+}
+
+/// The log tells the processes apart as the recording does; merged, each function has the sum of its rows.
+#[test]
+fn merged_there_is_one_row_for_each_function() {
+    let folder = scratch();
+    let log = folder.path().join("log").display().to_string();
+    let mut target = Target::start(Python::Debian3_11, "children.py", &["fork", "--rounds", "2"]);
+    let tracer = Tracer::attach(&[&target], &["-o", &log]);
+    target.work();
+    target.work();
+    let recorded = tracer.report();
+    target.end();
+    let read = |arguments: &[&str]| -> Report {
+        let output = tracer::run([&["report", &log, "--json"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("a report is JSON")
+    };
+    assert_eq!(read(&[]), recorded);
+    let merged = read(&["--merge"]);
+    assert_eq!(merged.processes, recorded.processes);
+    assert!(merged.functions.iter().all(|row| row.process.is_none() && row.pid == 0));
+    let sums = |report: &Report| {
+        let mut sums = BTreeMap::new();
+        for row in &report.functions {
+            let sum: &mut (u64, u64) =
+                sums.entry((row.function.clone(), row.file.clone(), row.line)).or_default();
+            *sum = (sum.0 + row.calls, sum.1 + row.self_wall_ns);
+        }
+        sums
+    };
+    assert_eq!(sums(&merged), sums(&recorded));
+    assert_eq!(sums(&merged).len(), merged.functions.len());
+    assert!(merged.functions.len() < recorded.functions.len());
 }
 
 /// What runs no Python is no process of the report.

@@ -69,17 +69,21 @@ struct TableArguments {
     /// Order of the table
     #[arg(long, value_enum, default_value = "self")]
     sort: Sort,
-    /// Functions in the table; 0: all
+    /// One row for each function over all processes, instead of a table for each process
+    #[arg(long)]
+    merge: bool,
+    /// Functions in the table of each process, and processes; 0: all
     #[arg(long, value_name = "N", default_value_t = 25)]
     limit: usize,
 }
 
 impl TableArguments {
-    fn show(&self, report: &Report) -> Result<String> {
+    fn show(&self, report: Report) -> Result<String> {
+        let report = if self.merge { report.merged() } else { report };
         Ok(if self.json {
             report.to_json()? + "\n"
         } else {
-            render(report, &TableOptions::for_stdout(self.sort, self.limit))
+            render(&report, &TableOptions::for_stdout(self.sort, self.limit))
         })
     }
 }

@@ -203,6 +203,11 @@ impl Report {
         self
     }
 
+    /// Are its rows sums of all processes?
+    pub fn is_merged(&self) -> bool {
+        self.functions.first().is_some_and(|row| row.process.is_none())
+    }
+
     /// The report in its JSON form.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)

@@ -23,6 +23,7 @@ const LOST: u8 = 3;
   pytracer record -p 4242 -p 4243 --json > report.json
   pytracer record -p 4242 --function 'app.*' --file '*/handlers/*.py'
   pytracer record --all --duration 1m --sort rss
+  pytracer record -p 4242 --duration 10s --merge
   pytracer record -o rec -- python3 app.py --its-own arguments
 
 Ctrl-C ends the recording and prints the report; the traced process runs on.")]
@@ -87,8 +88,8 @@ impl Arguments {
             arguments: std::env::args().collect(),
         };
         let Outcome { report, exit_code, log_stopped } = record::record(&options)?;
-        std::io::stdout().write_all(self.table.show(&report)?.as_bytes())?;
         let lost = report.account.lost;
+        std::io::stdout().write_all(self.table.show(report)?.as_bytes())?;
         if lost > 0 {
             eprintln!(
                 "pytracer: {lost} events were lost: choose functions (--function), or take a larger --ring-size"

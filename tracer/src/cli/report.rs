@@ -12,6 +12,7 @@ use crate::log::{self, Reading};
 #[command(after_help = "Examples:
   pytracer report rec
   pytracer report rec --sort rss --limit 50
+  pytracer report rec --merge
   pytracer report rec --json | jq '.functions[0]'
 
 Exit status 1: the recording was cut off or a part of it can't be read; the report is of the rest.")]
@@ -31,7 +32,7 @@ impl Arguments {
         if cut_off {
             eprintln!("pytracer: the recording was cut off: this is what was written by then");
         }
-        std::io::stdout().write_all(self.table.show(&report)?.as_bytes())?;
+        std::io::stdout().write_all(self.table.show(report)?.as_bytes())?;
         Ok(if cut_off || !warnings.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 }

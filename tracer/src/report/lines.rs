@@ -1,7 +1,8 @@
-//! The lines around the table: what was recorded, totals of each process, and the account.
+//! The lines around the tables: what was recorded, what each process is and came to, and the account.
 
 use std::fmt::Write as _;
 
+use super::fit::cut_middle;
 use super::{Account, FunctionReport, ProcessReport, Report};
 use crate::text::shown;
 use crate::units::{count, duration, percent, signed_bytes, size};
@@ -24,27 +25,44 @@ pub(super) fn heading(report: &Report) -> String {
     format!("{length} of {processes}{calls}\n\n")
 }
 
-/// What the limit has left out.
-pub(super) fn hidden(rows: &[&FunctionReport]) -> String {
-    if rows.is_empty() {
+/// What the limit has left out, and how to see it.
+pub(super) fn hidden(n: usize, own_ns: u64, what: &str, remedy: &str) -> String {
+    if n == 0 {
         return String::new();
     }
-    let own = rows.iter().map(|row| row.self_wall_ns).fold(0, u64::saturating_add);
-    format!(
-        "{} more functions with {} of self time are not shown (--limit 0 shows all)\n\n",
-        rows.len(),
-        duration(own)
-    )
+    format!("{n} more {what} with {} of self time are not shown ({remedy})\n\n", duration(own_ns))
 }
 
-/// Totals and account.
-pub(super) fn footer(report: &Report, colour: bool) -> String {
-    let mut out = String::new();
-    for process in &report.processes {
-        out += &total(report, process);
+/// How many processes the limit has left out of a list of them.
+pub(super) fn not_listed(processes: usize) -> String {
+    if processes == 0 {
+        return String::new();
     }
-    out += &cost(&report.account, report.window.duration_ns);
-    out += &account(&report.account, colour);
+    format!("{processes} more processes are not listed (--limit 0 lists all)\n\n")
+}
+
+/// Cost and account.
+pub(super) fn footer(report: &Report, colour: bool) -> String {
+    cost(&report.account, report.window.duration_ns) + &account(&report.account, colour)
+}
+
+/// What a process is, in one line no wider than the terminal.
+pub(super) fn process(process: &ProcessReport, width: Option<u16>) -> String {
+    let mut out = format!("process {}", process.pid);
+    if let Some(version) = &process.version {
+        let _ = write!(out, ", CPython {}", shown(version));
+    }
+    if let Some(source) = &process.source {
+        let _ = write!(out, " ({})", shown(source));
+    }
+    if let Some(parent) = process.parent {
+        let _ = write!(out, ", forked by {parent}");
+    }
+    if let Some(command) = &process.command {
+        let room = width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(out.len() + 2));
+        let _ = write!(out, ": {}", cut_middle(&shown(command), room));
+    }
+    out.push('\n');
     out
 }
 
@@ -84,26 +102,26 @@ fn last_space(text: &str, width: usize) -> Option<usize> {
         .filter(|&at| at > begin)
 }
 
-fn total(report: &Report, process: &ProcessReport) -> String {
-    let rows =
-        || report.functions.iter().filter(|row| row.process == Some(process.process) && row.is_function());
-    let sum = |value: fn(&FunctionReport) -> u64| rows().map(value).fold(0, u64::saturating_add);
-    let mut out = format!("process {}", process.pid);
-    if let Some(version) = &process.version {
-        let _ = write!(out, ", CPython {}", shown(version));
-    }
-    if let Some(source) = &process.source {
-        let _ = write!(out, " ({})", shown(source));
-    }
-    let _ = write!(
-        out,
-        ": {} functions, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n  resident memory {} -> {} ({}), peak {}",
-        rows().count(),
+/// Sums of these rows.
+pub(super) fn totals(rows: &[&FunctionReport]) -> String {
+    let functions = || rows.iter().filter(|row| row.is_function());
+    let sum =
+        |value: fn(&FunctionReport) -> u64| functions().map(|row| value(row)).fold(0, u64::saturating_add);
+    format!(
+        "{} functions, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n",
+        functions().count(),
         count(sum(|row| row.calls)),
         count(sum(|row| row.resumes)),
         duration(sum(|row| row.self_wall_ns)),
         duration(sum(|row| row.self_cpu_ns)),
         count(sum(|row| row.page_faults)),
+    )
+}
+
+/// Resident memory of a process.
+pub(super) fn memory(process: &ProcessReport) -> String {
+    let mut out = format!(
+        "resident memory {} -> {} ({}), peak {}",
         resident(process.rss_start_bytes),
         resident(process.rss_end_bytes),
         signed_bytes(process.rss_end_bytes.saturating_sub(process.rss_start_bytes)),

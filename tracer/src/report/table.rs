@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::io::IsTerminal as _;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use rustc_hash::FxHashMap;
 
 use super::fit::{cut_middle, cut_start};
-use super::{FunctionReport, Report, lines};
+use super::{FunctionReport, ProcessReport, Report, lines};
 use crate::text::shown;
 use crate::units::{count, duration, signed_bytes};
 
@@ -37,7 +38,7 @@ pub enum Sort {
 pub struct TableOptions {
     /// Order of the rows.
     pub sort: Sort,
-    /// Most functions to show; 0: all.
+    /// Most functions to show for each process, and most processes; 0: all.
     pub limit: usize,
     /// Columns of the terminal; `None`: as wide as it takes, one line for each function.
     pub width: Option<u16>,
@@ -52,6 +53,16 @@ impl TableOptions {
         let width = if terminal { Table::new().width().or(Some(80)) } else { None };
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { sort, limit, width, colour: terminal && !no_color }
+    }
+
+    /// How many of so many are to be shown.
+    fn shown(&self, there_are: usize) -> usize {
+        if self.limit == 0 { there_are } else { self.limit.min(there_are) }
+    }
+
+    /// Lines of text, no longer than fits.
+    fn folded(&self, text: &str) -> String {
+        self.width.map_or_else(|| text.to_owned(), |width| lines::folded(text, usize::from(width)))
     }
 
     fn layout(&self) -> Layout {
@@ -74,25 +85,72 @@ enum Layout {
     Narrow,
 }
 
-/// The whole report as text, each line ended.
+/// The whole report as text, each line ended: a table for each process, the busiest first, or one for all if it is
+/// [merged](Report::merged).
 pub fn render(report: &Report, options: &TableOptions) -> String {
-    let (mut rows, special): (Vec<_>, Vec<_>) = report.functions.iter().partition(|row| row.is_function());
-    rows.sort_by_key(|row| sort_key(row, options.sort));
-    let shown = if options.limit == 0 { rows.len() } else { options.limit.min(rows.len()) };
-    let hidden = rows.split_off(shown);
-    rows.extend(special);
-
     let mut out = lines::heading(report);
+    if report.is_merged() {
+        out += &part(report.functions.iter().collect(), options);
+        out.push('\n');
+        let (shown, hidden) = report.processes.split_at(options.shown(report.processes.len()));
+        for process in shown {
+            out += &lines::process(process, options.width);
+            out += &options.folded(&lines::memory(process));
+        }
+        out.push('\n');
+        out += &options.folded(&lines::not_listed(hidden.len()));
+    } else {
+        out += &by_process(report, options);
+    }
+    out + &options.folded(&lines::footer(report, options.colour))
+}
+
+fn by_process(report: &Report, options: &TableOptions) -> String {
+    let mut parts: Vec<(&ProcessReport, Vec<&FunctionReport>)> =
+        report.processes.iter().map(|process| (process, Vec::new())).collect();
+    let places: FxHashMap<_, _> =
+        parts.iter().enumerate().map(|(at, (process, _))| (process.process, at)).collect();
+    for row in &report.functions {
+        let at = row.process.and_then(|process| places.get(&process));
+        if let Some((_, rows)) = at.and_then(|&at| parts.get_mut(at)) {
+            rows.push(row);
+        }
+    }
+    parts.sort_by_key(|(_, rows)| Reverse(own_ns(rows)));
+    let hidden = parts.split_off(options.shown(parts.len()));
+    let mut out = String::new();
+    for (process, rows) in parts {
+        out += &lines::process(process, options.width);
+        out += &part(rows, options);
+        out += &options.folded(&lines::memory(process));
+        out.push('\n');
+    }
+    let own_ns = hidden.iter().map(|(_, rows)| own_ns(rows)).fold(0, u64::saturating_add);
+    out + &options.folded(&lines::hidden(
+        hidden.len(),
+        own_ns,
+        "processes",
+        "--limit 0 shows all, --merge adds all up",
+    ))
+}
+
+/// A table and what is to be said of the functions in it together.
+fn part(functions: Vec<&FunctionReport>, options: &TableOptions) -> String {
+    let totals = options.folded(&lines::totals(&functions));
+    let (mut rows, special): (Vec<_>, Vec<_>) = functions.into_iter().partition(|row| row.is_function());
+    rows.sort_by_key(|row| sort_key(row, options.sort));
+    let hidden = rows.split_off(options.shown(rows.len()));
+    rows.extend(special);
+    let mut out = String::new();
     if !rows.is_empty() {
-        out.push_str(&table(report, &rows, options));
-        out.push_str("\n\n");
+        out = table(&rows, options) + "\n\n";
     }
-    let below = lines::hidden(&hidden) + &lines::footer(report, options.colour);
-    match options.width {
-        Some(width) => out.push_str(&lines::folded(&below, usize::from(width))),
-        None => out.push_str(&below),
-    }
-    out
+    let hidden = lines::hidden(hidden.len(), own_ns(&hidden), "functions", "--limit 0 shows all");
+    out + &options.folded(&hidden) + &totals
+}
+
+fn own_ns(rows: &[&FunctionReport]) -> u64 {
+    rows.iter().map(|row| row.self_wall_ns).fold(0, u64::saturating_add)
 }
 
 fn sort_key(row: &FunctionReport, sort: Sort) -> (Reverse<u64>, Reverse<u64>) {
@@ -106,7 +164,7 @@ fn sort_key(row: &FunctionReport, sort: Sort) -> (Reverse<u64>, Reverse<u64>) {
     (Reverse(key), Reverse(row.self_wall_ns))
 }
 
-fn table(report: &Report, rows: &[&FunctionReport], options: &TableOptions) -> String {
+fn table(rows: &[&FunctionReport], options: &TableOptions) -> String {
     let layout = options.layout();
     let header = header(layout);
     let cells: Vec<Vec<String>> = rows.iter().map(|row| numbers(row, layout)).collect();
@@ -122,9 +180,8 @@ fn table(report: &Report, rows: &[&FunctionReport], options: &TableOptions) -> S
         if options.colour { cell.add_attribute(Attribute::Bold) } else { cell }
     };
     table.set_header(header.iter().map(title));
-    let several = report.processes.len() > 1;
     for (row, numbers) in rows.iter().zip(cells) {
-        let label = label(row, several, layout, room);
+        let label = label(row, layout, room);
         table.add_row(std::iter::once(label).chain(numbers));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
@@ -183,15 +240,11 @@ fn numbers(row: &FunctionReport, layout: Layout) -> Vec<String> {
     counts.into_iter().chain([wall, cpu, rss].into_iter().flatten()).chain(rest).collect()
 }
 
-/// The first cell: name, place, and process where there are several.
-fn label(row: &FunctionReport, several: bool, layout: Layout, room: usize) -> String {
+/// The first cell: name and place.
+fn label(row: &FunctionReport, layout: Layout, room: usize) -> String {
     let name = shown(&row.function);
-    let pid = if several { format!("[{}]", row.pid) } else { String::new() };
     let file = if row.file.is_empty() { String::new() } else { format!("{}:{}", shown(&row.file), row.line) };
-    let below = |room: usize| {
-        let gap = if pid.is_empty() || file.is_empty() { "" } else { " " };
-        format!("{pid}{gap}{}", cut_start(&file, room.saturating_sub(pid.len() + gap.len())))
-    };
+    let below = |room: usize| cut_start(&file, room);
     let (name, place) = match layout {
         Layout::Line => (name.into_owned(), below(room)),
         Layout::Wide | Layout::Narrow => (cut_middle(&name, room), below(room - 2)),

@@ -104,8 +104,9 @@ fn says_how_many_functions_it_hides() {
 fn ends_with_totals_cost_and_account() {
     let text = text(None, 0);
     let wanted = "\
-process 4711, CPython 3.11.2 (eval loop): 3 functions, 1 241 calls, 309 resumed, self time 5.00 s, on CPU 2.50 s, 51 faults
-  resident memory 50 MiB -> 50.0 MiB (+8 KiB), peak 51 MiB
+3 functions, 1 241 calls, 309 resumed, self time 5.00 s, on CPU 2.50 s, 51 faults
+resident memory 50 MiB -> 50.0 MiB (+8 KiB), peak 51 MiB
+
 times include the probes' own cost: 1 234 567 hits x 431 ns = 532 ms, 4.4 % of the window
 account: 2 469 134 events, 3 lost, 0 repaired; calls open at attach 0, at detach 0
   a \\x1b[31mnote
@@ -133,7 +134,7 @@ fn colours_only_where_asked() {
 fn sorts_by_what_was_asked() {
     let first = |sort| {
         let text = render(&report(), &TableOptions { sort, limit: 1, width: None, colour: false });
-        text.lines().nth(3).unwrap().split_whitespace().next().unwrap().to_owned()
+        text.lines().nth(4).unwrap().split_whitespace().next().unwrap().to_owned()
     };
     assert_eq!(first(Sort::Own), "Order.total");
     assert_eq!(first(Sort::Calls), "Order.total");
@@ -149,10 +150,51 @@ fn an_empty_report_says_that_nothing_ran() {
     assert!(text.contains("no Python function ran") && text.contains("account: 0 events"), "{text}");
 }
 
-#[test]
-fn several_processes_are_told_apart() {
+/// Three functions of one process, of which another one, forked by the first, has run two as well.
+fn two_processes() -> Report {
     let mut report = report();
-    report.processes.push(ProcessReport { pid: 4712, ..ProcessReport::default() });
-    let text = render(&report, &TableOptions { sort: Sort::Own, limit: 0, width: Some(80), colour: false });
-    assert!(text.contains("[4711] ..."), "{text}");
+    report.processes[0].command = Some("python3 shop.py".into());
+    let (process, pid, parent) = (1, 4712, Some(4711));
+    report.processes.push(ProcessReport { process, pid, parent, ..ProcessReport::default() });
+    let rows: Vec<_> = report.functions.iter().filter(|row| row.is_function()).take(2).cloned().collect();
+    let of_child = rows.into_iter().map(|row| FunctionReport {
+        process: Some(process),
+        pid,
+        self_wall_ns: row.self_wall_ns / 2,
+        ..row
+    });
+    report.functions.extend(of_child);
+    report
+}
+
+#[test]
+fn several_processes_have_a_table_each() {
+    let options = TableOptions { sort: Sort::Own, limit: 0, width: None, colour: false };
+    let text = render(&two_processes(), &options);
+    let parts: Vec<_> = text.match_indices("\nprocess ").map(|(at, _)| at).collect();
+    let [first, second] = parts[..] else { panic!("{text}") };
+    let (first, second) = (&text[first..second], &text[second..]);
+    assert!(first.starts_with("\nprocess 4711, CPython 3.11.2 (eval loop): python3 shop.py\n"), "{text}");
+    assert!(first.contains("3 functions, 1 241 calls") && first.contains("5.00 s"), "{text}");
+    assert!(second.starts_with("\nprocess 4712, forked by 4711\n"), "{text}");
+    assert!(second.contains("2 functions, 1 241 calls") && second.contains("2.50 s"), "{text}");
+}
+
+#[test]
+fn the_busiest_processes_come_first_and_the_rest_is_counted() {
+    let mut report = two_processes();
+    report.functions.iter_mut().filter(|row| row.pid == 4712).for_each(|row| row.self_wall_ns *= 8);
+    let options = TableOptions { sort: Sort::Own, limit: 1, width: None, colour: false };
+    let text = render(&report, &options);
+    assert!(text.contains("\nprocess 4712") && !text.contains("\nprocess 4711"), "{text}");
+    assert!(text.contains("1 more processes with 5.00 s of self time are not shown"), "{text}");
+}
+
+#[test]
+fn merged_there_is_one_row_for_each_function() {
+    let options = TableOptions { sort: Sort::Own, limit: 0, width: None, colour: false };
+    let text = render(&two_processes().merged(), &options);
+    assert_eq!(text.matches("Order.total").count(), 1, "{text}");
+    assert!(text.contains("3 functions, 2 482 calls") && text.contains("7.50 s"), "{text}");
+    assert!(text.contains("\nprocess 4711") && text.contains("\nprocess 4712"), "{text}");
 }
