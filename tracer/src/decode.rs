@@ -144,7 +144,8 @@ fn task(record: &TaskRecord) -> Event {
     }
 }
 
-fn function(record: &FunctionRecord) -> Event {
+/// The event of a function's record.
+pub fn function(record: &FunctionRecord) -> Event {
     let name = record.name.get(..usize::from(record.name_bytes).min(NAME_BYTES)).unwrap_or_default();
     let file = record.file.get(..usize::from(record.file_bytes).min(FILE_BYTES)).unwrap_or_default();
     let mut name = text(name, record.name_width);

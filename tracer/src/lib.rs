@@ -28,3 +28,4 @@ pub mod stacks;
 pub mod summary;
 pub mod text;
 pub mod units;
+pub mod unwind;

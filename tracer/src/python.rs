@@ -16,6 +16,7 @@ pub mod recognise;
 pub mod refusal;
 mod run_sites;
 mod tables;
+pub mod thread_state;
 pub mod traits;
 pub mod usdt_notes;
 pub mod version;

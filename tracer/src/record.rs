@@ -260,6 +260,7 @@ impl Session {
     fn finish(mut self) -> Result<Report> {
         let end_ns = monotonic_ns();
         let threads = self.followed.threads(end_ns);
+        let silent = self.followed.silent(end_ns);
         // What is in the ring buffer first, then the rest: only records of after the end are left out.
         self.drain();
         self.engine.tell(Message::Until(end_ns));
@@ -270,8 +271,11 @@ impl Session {
             }
             self.engine.tell(Message::Records(chunk));
         }
+        let silent_note = silent.note();
+        silent.events.into_iter().for_each(|event| self.engine.tell(Message::Event(event)));
         let (probe_hits, lost_tasks) = (self.followed.hits(), self.followed.lost_tasks());
-        let (processes, notes) = self.followed.totals()?;
+        let (processes, mut notes) = self.followed.totals()?;
+        notes.extend(silent_note);
         // While the report is made, so that the targets are free again as soon as possible.
         let _detaching = self.followed.detach();
         let ending = Ending {

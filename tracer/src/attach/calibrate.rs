@@ -154,6 +154,7 @@ fn plan(offset: u64) -> Plan {
         unseen: Unseen::Nothing,
         layout: Layout { frame_previous: 8, resume_mask: 3, ..Layout::default() },
         code_type: 0,
+        threads: None,
         sites: vec![site(Meaning::End, 1, "calibration end"), site(Meaning::Start, 0, "calibration start")],
     }
 }

@@ -166,6 +166,11 @@ impl Kernel {
         self.threads.take_left()
     }
 
+    /// State of a slot.
+    pub fn thread_at(&self, slot: Slot) -> Thread {
+        self.threads.get(slot)
+    }
+
     /// Hands a slot out again.
     ///
     /// # Errors

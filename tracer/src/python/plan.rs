@@ -9,6 +9,8 @@ use tracer_common::{
 
 use super::version::FoundBy;
 
+use super::thread_state::ThreadStates;
+
 /// What a hit at a site says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Meaning {
@@ -121,6 +123,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Virtual address of `PyCode_Type` in the file.
     pub code_type: u64,
+    /// Where its threads are, where that is known.
+    pub threads: Option<ThreadStates>,
     /// Sites, each address at most once.
     pub sites: Vec<ProbeSite>,
 }

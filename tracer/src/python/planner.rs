@@ -23,6 +23,7 @@ use super::{
     layout,
     plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Version},
     refusal::{Build, Lack, Refusal},
+    thread_state,
     usdt_notes::{self, UsdtNote},
     version::{self, FoundBy},
 };
@@ -80,7 +81,7 @@ impl Image<'_> {
         let draft = match choice {
             SourceChoice::Usdt => self.usdt(&layout),
             SourceChoice::Eval => self.eval(&layout, false),
-            // Which of the two says what is missing? The one that most builds have.
+            // If neither will do, what the one lacks that most builds have is said.
             SourceChoice::Auto => {
                 self.eval(&layout, true).or_else(|lack| self.usdt(&layout).map_err(|_| lack))
             }
@@ -96,6 +97,7 @@ impl Image<'_> {
             unseen: draft.unseen,
             layout: Layout { resume_opcodes: draft.resume_opcodes, ..layout },
             code_type,
+            threads: thread_state::of(self.version.minor, self.elf),
             sites: one_per_address(sites)?,
         })
     }

@@ -3,6 +3,7 @@
 mod children;
 mod events;
 mod images;
+mod silent;
 
 use std::{
     collections::{BTreeMap, HashMap},

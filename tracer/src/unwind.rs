@@ -1,0 +1,185 @@
+//! Reads the Python stacks of threads from outside, without stopping their process: for threads that stand still. What
+//! is read is checked on the way; a process that changes meanwhile gives no stack rather than a wrong one.
+
+mod memory;
+
+use tracer_common::{
+    layout::Layout,
+    limits::{CHAIN_FRAMES, FILE_BYTES, NAME_BYTES, THREADS},
+    record::{FunctionRecord, Header, flag, kind},
+};
+use zerocopy::FromZeros as _;
+
+use self::memory::Memory;
+use crate::python::{plan::Plan, thread_state::ThreadStates};
+
+/// More interpreters and threads in one process are a sign of damage, or of lists that change while they are read.
+const MAX_STEPS: u32 = 2 * THREADS;
+
+/// Reads the stacks of one process.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwinder<'a> {
+    memory: Memory,
+    layout: &'a Layout,
+    states: &'a ThreadStates,
+    /// Address of `_PyRuntime` in the process.
+    runtime: u64,
+    /// Address of `PyCode_Type` in the process.
+    code_type: u64,
+}
+
+/// A thread as its interpreter knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PythonThread {
+    /// Its id, as the process itself sees it.
+    pub native_id: u32,
+    /// Address of the frame that it executes; never 0.
+    pub frame: u64,
+}
+
+/// A stack, innermost frame first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PythonStack {
+    /// Address and code object of each frame.
+    pub frames: Vec<(u64, u64)>,
+    /// False: there are more than [`CHAIN_FRAMES`].
+    pub complete: bool,
+}
+
+impl<'a> Unwinder<'a> {
+    /// For a process of an image that is loaded at `bias`. `None`: where that version keeps its threads is not known.
+    pub fn new(pid: u32, plan: &'a Plan, bias: u64) -> Option<Self> {
+        let states = plan.threads.as_ref()?;
+        Some(Self {
+            memory: Memory::of(pid),
+            layout: &plan.layout,
+            states,
+            runtime: states.runtime.wrapping_add(bias),
+            code_type: plan.code_type.wrapping_add(bias),
+        })
+    }
+
+    /// All threads that have a Python frame, in all interpreters. `None`: they can't be read.
+    pub fn threads(&self) -> Option<Vec<PythonThread>> {
+        let mut found = Vec::new();
+        let mut interpreter = self.memory.pointer(self.runtime, self.states.first_interpreter)?;
+        let mut steps = 0;
+        while interpreter != 0 {
+            let mut state = self.memory.pointer(interpreter, self.states.first_thread)?;
+            while state != 0 {
+                self.add_thread(state, &mut found)?;
+                state = self.memory.pointer(state, self.states.next_thread)?;
+                steps += 1;
+                if steps > MAX_STEPS {
+                    return None;
+                }
+            }
+            interpreter = self.memory.pointer(interpreter, self.states.next_interpreter)?;
+            steps += 1;
+            if steps > MAX_STEPS {
+                return None;
+            }
+        }
+        Some(found)
+    }
+
+    /// Adds the thread of a thread state, if it has a Python frame.
+    fn add_thread(&self, state: u64, found: &mut Vec<PythonThread>) -> Option<()> {
+        let native_id = self.memory.pointer(state, self.states.native_id)? as u32;
+        let mut frame = self.memory.pointer(state, self.states.frame)?;
+        if let Some(offset) = self.states.frame_in_c_frame
+            && frame != 0
+        {
+            frame = self.memory.pointer(frame, offset)?;
+        }
+        if frame != 0 {
+            found.push(PythonThread { native_id, frame });
+        }
+        Some(())
+    }
+
+    /// The stack from a frame outwards. `None`: something on the way is not what it should be.
+    pub fn stack(&self, innermost: u64) -> Option<PythonStack> {
+        let mut stack = PythonStack::default();
+        let mut frame = innermost;
+        for _ in 0..CHAIN_FRAMES {
+            if frame == 0 {
+                stack.complete = true;
+                break;
+            }
+            if !self.is_shim(frame)? {
+                let code = self.memory.pointer(frame, self.layout.frame_code.into())?;
+                let code = code & !u64::from(self.layout.code_tag_mask);
+                if self.memory.pointer(code, self.layout.object_type.into())? != self.code_type {
+                    return None;
+                }
+                if !self.is_made_by_the_interpreter(code)? {
+                    stack.frames.push((frame, code));
+                }
+            }
+            frame = self.memory.pointer(frame, self.layout.frame_previous.into())?;
+        }
+        Some(stack)
+    }
+
+    fn is_shim(&self, frame: u64) -> Option<bool> {
+        if self.layout.shim_owner == 0 {
+            return Some(false);
+        }
+        Some(self.memory.byte(frame, self.layout.frame_owner.into())? == self.layout.shim_owner)
+    }
+
+    /// Is it one of the interpreter's own, which no file has? From 3.13 on such a frame stands between a class that is
+    /// called and its `__init__`. One and the same str is its name and its file.
+    fn is_made_by_the_interpreter(&self, code: u64) -> Option<bool> {
+        let field = |offset: u16| self.memory.pointer(code, offset.into());
+        Some(field(self.layout.code_file)? == field(self.layout.code_name)?)
+    }
+
+    /// What the kernel side would send of a function. `None`: it can't be read.
+    pub fn function(&self, code: u64, process: u32, id: u32) -> Option<FunctionRecord> {
+        let field = |offset: u16| self.memory.pointer(code, offset.into());
+        let mut record = FunctionRecord::new_zeroed();
+        let (name, name_cut) = self.text(field(self.layout.code_name)?, NAME_BYTES, false)?;
+        let (file, file_cut) = self.text(field(self.layout.code_file)?, FILE_BYTES, true)?;
+        record.name.get_mut(..name.bytes.len())?.copy_from_slice(&name.bytes);
+        record.file.get_mut(..file.bytes.len())?.copy_from_slice(&file.bytes);
+        (record.name_bytes, record.name_width) = (name.bytes.len() as u16, name.width);
+        (record.file_bytes, record.file_width) = (file.bytes.len() as u16, file.width);
+        record.first_line = field(self.layout.code_first_line)? as u32;
+        record.code_flags = field(self.layout.code_flags)? as u32;
+        (record.code, record.process) = (code, process);
+        let cut = |cut: bool, flag: u8| if cut { flag } else { 0 };
+        let flags = cut(name_cut, flag::NAME_CUT) | cut(file_cut, flag::FILE_CUT);
+        record.header = Header { time_ns: 0, value: id, thread: 0, kind: kind::FUNCTION, flags };
+        Some(record)
+    }
+
+    /// The characters of a str, as far as there is room for them, and whether they were cut; `end`: of a longer one the
+    /// end is kept.
+    fn text(&self, object: u64, room: usize, end: bool) -> Option<(Text, bool)> {
+        let length = self.memory.pointer(object, self.layout.str_length.into())?;
+        let state = self.memory.pointer(object, self.layout.str_state.into())? as u32;
+        // From the `kind` field on: kind (3 bits), compact, ascii; the same in 3.8 to 3.15.
+        let state = state >> self.layout.str_kind_shift;
+        let (width, compact, ascii) = ((state & 7) as u8, state & 8 != 0, state & 16 != 0);
+        if !compact || ![1, 2, 4].contains(&width) || length > u64::from(u32::MAX) {
+            return None;
+        }
+        let offset = if ascii { self.layout.str_ascii } else { self.layout.str_compact };
+        let characters = object.checked_add(offset.into())?;
+        let size = length * u64::from(width);
+        let kept = size.min(room as u64);
+        let skipped = if end { size - kept } else { 0 };
+        let mut bytes = vec![0; kept as usize];
+        self.memory.read(characters.checked_add(skipped)?, &mut bytes)?;
+        Some((Text { bytes, width }, kept < size))
+    }
+}
+
+/// Characters as the interpreter stores them.
+struct Text {
+    bytes: Vec<u8>,
+    /// Bytes per character.
+    width: u8,
+}
