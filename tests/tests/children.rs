@@ -151,7 +151,7 @@ fn left_alone_on_request(python: Python) {
 fn merged_there_is_one_row_for_each_function() {
     let folder = scratch();
     let log = folder.path().join("log").display().to_string();
-    let mut target = Target::start(Python::Debian3_11, "children.py", &["fork", "--rounds", "2"]);
+    let mut target = Target::start(Python::DEBIAN_3_11, "children.py", &["fork", "--rounds", "2"]);
     let tracer = Tracer::attach(&[&target], &["-o", &log]);
     target.work();
     target.work();
