@@ -56,7 +56,7 @@ def run(workload):
         if waits:
             wait()
         if counts_to:
-            counter = truth.counter()
+            counter = truth.counter(with_ends=bool(options.same_run))
             counter.start()
             workload(options)
             counter.stop()

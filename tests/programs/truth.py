@@ -1,6 +1,7 @@
-"""The interpreter's own count of calls and resumptions.
+"""The interpreter's own count of calls, resumptions and ends.
 
-A call is the first time a frame runs; a generator or coroutine that goes on, or is thrown into, is resumed.
+A call is the first time a frame runs; a generator or coroutine that goes on, or is thrown into, is resumed. Each of them
+ends: by a return, a yield or an exception.
 """
 
 import ctypes
@@ -18,13 +19,17 @@ class Counter:
     def __init__(self):
         self.calls = defaultdict(itertools.count)
         self.resumes = defaultdict(itertools.count)
+        self.ends = defaultdict(itertools.count)
         self.thrown_at_birth = defaultdict(itertools.count)
 
     def write(self, path):
         calls, resumes, thrown = totals(self.calls), totals(self.resumes), totals(self.thrown_at_birth)
+        sums = {key: calls.get(key, 0) + resumes.get(key, 0) for key in calls.keys() | resumes.keys()}
+        ends = totals(self.ends) or sums
         rows = [
             {"function": key[0], "file": key[1], "line": key[2],
-             "calls": calls.get(key, 0) - thrown.get(key, 0), "resumes": resumes.get(key, 0) + thrown.get(key, 0)}
+             "calls": calls.get(key, 0) - thrown.get(key, 0), "resumes": resumes.get(key, 0) + thrown.get(key, 0),
+             "ends": ends.get(key, 0)}
             for key in sorted(calls.keys() | resumes.keys())
         ]
         with open(path, "w", encoding="utf-8") as out:
@@ -46,6 +51,8 @@ class Profile(Counter):
         if event == "call":
             counts = self.calls if starts(frame) else self.resumes
             next(counts[key_of(frame.f_code)])
+        elif event == "return":
+            next(self.ends[key_of(frame.f_code)])
 
 
 class NativeProfile(Counter):
@@ -84,34 +91,47 @@ class NativeProfile(Counter):
         if event == self.CALL:
             counts = self.calls if frame.f_lasti < 0 else self.resumes
             next(counts[key_of(frame.f_code)])
-        elif event == self.RETURN and frame.f_lasti < 0:
-            next(self.thrown_at_birth[key_of(frame.f_code)])
+        elif event == self.RETURN:
+            next(self.ends[key_of(frame.f_code)])
+            if frame.f_lasti < 0:
+                next(self.thrown_at_birth[key_of(frame.f_code)])
         return 0
 
 
 class Monitoring(Counter):
-    """Counts with `sys.monitoring`, in all threads."""
+    """Counts with `sys.monitoring`, in all threads.
+
+    Ends are counted on demand only: to be told of them has the interpreter resume generators to close them that it
+    otherwise just drops. Not counted, they are as many as calls and resumptions: nothing that is compared is left open.
+    """
+
+    def __init__(self, with_ends):
+        super().__init__()
+        self.with_ends = with_ends
 
     def start(self):
         monitoring = sys.monitoring
         events = monitoring.events
         monitoring.use_tool_id(monitoring.PROFILER_ID, "truth")
-        for event, counts in (
-            (events.PY_START, self.calls),
-            (events.PY_RESUME, self.resumes),
-            (events.PY_THROW, self.resumes),
-        ):
+        counters = {
+            events.PY_START: self.calls,
+            events.PY_RESUME: self.resumes,
+            events.PY_THROW: self.resumes,
+        }
+        if self.with_ends:
+            counters.update({event: self.ends for event in (events.PY_RETURN, events.PY_YIELD, events.PY_UNWIND)})
+        for event, counts in counters.items():
             monitoring.register_callback(monitoring.PROFILER_ID, event, adder(counts))
-        monitoring.set_events(monitoring.PROFILER_ID, events.PY_START | events.PY_RESUME | events.PY_THROW)
+        monitoring.set_events(monitoring.PROFILER_ID, sum(counters))
 
     def stop(self):
         sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
         sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
 
 
-def counter():
+def counter(with_ends):
     if sys.version_info >= (3, 12):
-        return Monitoring()
+        return Monitoring(with_ends)
     return Profile() if sys.version_info >= (3, 11) else NativeProfile()
 
 

@@ -1,4 +1,4 @@
-//! The interpreter's own count of calls, and the comparison with the tracer's.
+//! The interpreter's own count of calls and their ends, and the comparison with the tracer's.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
 
@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::{program, python::Python, report::Report, workspace};
 
-/// Calls and resumptions of each function, by name, file and line.
-pub type Counts = BTreeMap<(String, String, u64), (u64, u64)>;
+/// Calls, resumptions and ends of each function, by name, file and line.
+pub type Counts = BTreeMap<(String, String, u64), (u64, u64, u64)>;
 
 #[derive(Deserialize)]
 struct Written {
@@ -21,6 +21,7 @@ struct Row {
     line: u64,
     calls: u64,
     resumes: u64,
+    ends: u64,
 }
 
 /// Runs a program under the interpreter's own counter, in a process that is not traced.
@@ -40,13 +41,17 @@ pub fn read(file: &Path) -> Counts {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()));
     let written: Written = serde_json::from_str(&text).expect("the counter writes JSON");
     let rows = written.functions.into_iter();
-    ours(rows.map(|row| ((row.function, row.file, row.line), (row.calls, row.resumes))))
+    ours(rows.map(|row| ((row.function, row.file, row.line), (row.calls, row.resumes, row.ends))))
 }
 
 /// What the tracer counted; only the functions of the test programs, code objects of one definition together.
 pub fn counted(report: &Report) -> Counts {
     let rows = report.functions.iter();
-    ours(rows.map(|row| ((row.function.clone(), row.file.clone(), row.line), (row.calls, row.resumes))))
+    ours(
+        rows.map(|row| {
+            ((row.function.clone(), row.file.clone(), row.line), (row.calls, row.resumes, row.ends))
+        }),
+    )
 }
 
 /// Compares function by function.
@@ -60,14 +65,16 @@ pub fn assert_equal(truth: &Counts, counted: &Counts) {
         .into_iter()
         .filter(|key| truth.get(key) != counted.get(key))
         .map(|key| {
-            let show = |counts: &Counts| counts.get(key).map_or("none".into(), |(c, r)| format!("{c} + {r}"));
+            let show = |counts: &Counts| {
+                counts.get(key).map_or("none".into(), |(c, r, e)| format!("{c} + {r}, {e}"))
+            };
             format!("{:?} {}:{}: {}, traced {}", key.0, key.1, key.2, show(truth), show(counted))
         })
         .collect();
     assert!(!truth.is_empty(), "the interpreter counted nothing");
     assert!(
         differences.is_empty(),
-        "{} of {} functions differ (calls + resumptions):\n{}",
+        "{} of {} functions differ (calls + resumptions, ends):\n{}",
         differences.len(),
         truth.len(),
         differences.join("\n")
@@ -75,17 +82,17 @@ pub fn assert_equal(truth: &Counts, counted: &Counts) {
 }
 
 /// Leaves out the library, whose calls differ from run to run, and the parts that talk with the test.
-fn ours(rows: impl Iterator<Item = ((String, String, u64), (u64, u64))>) -> Counts {
+fn ours(rows: impl Iterator<Item = ((String, String, u64), (u64, u64, u64))>) -> Counts {
     let programs = workspace().join("tests/programs");
     let mut counts = Counts::new();
-    for (key, (calls, resumes)) in rows.filter(|(_, counts)| *counts != (0, 0)) {
+    for (key, (calls, resumes, ends)) in rows.filter(|(_, counts)| *counts != (0, 0, 0)) {
         let path = Path::new(&key.1);
         let library = path.is_absolute() && !path.starts_with(&programs) && !path.starts_with("/hostile");
         let talk = [program("protocol.py"), program("truth.py")].iter().any(|file| file == path);
         let elsewhere = key.1.starts_with("<frozen ") || key.1 == "<string>";
         if !(library || talk || elsewhere) {
             let sum = counts.entry(key).or_default();
-            *sum = (sum.0 + calls, sum.1 + resumes);
+            *sum = (sum.0 + calls, sum.1 + resumes, sum.2 + ends);
         }
     }
     counts
@@ -104,22 +111,23 @@ mod tests {
     fn only_functions_of_the_programs_count() {
         let calls = program("calls.py").display().to_string();
         let rows = [
-            (key("leaf", &calls), (2, 0)),
-            (key("leaf", &calls), (3, 1)),
-            (key("wait", &program("protocol.py").display().to_string()), (1, 0)),
-            (key("dumps", "/usr/lib/python3.11/json/__init__.py"), (1, 0)),
-            (key("made", "<generated 1>"), (1, 0)),
-            (key("never", &calls), (0, 0)),
+            (key("leaf", &calls), (2, 0, 2)),
+            (key("leaf", &calls), (3, 1, 4)),
+            (key("wait", &program("protocol.py").display().to_string()), (1, 0, 1)),
+            (key("dumps", "/usr/lib/python3.11/json/__init__.py"), (1, 0, 1)),
+            (key("made", "<generated 1>"), (1, 0, 1)),
+            (key("never", &calls), (0, 0, 0)),
         ];
-        let expected = Counts::from([(key("leaf", &calls), (5, 1)), (key("made", "<generated 1>"), (1, 0))]);
+        let expected =
+            Counts::from([(key("leaf", &calls), (5, 1, 6)), (key("made", "<generated 1>"), (1, 0, 1))]);
         assert_eq!(ours(rows.into_iter()), expected);
     }
 
     #[test]
     #[should_panic(expected = "1 of 1 functions differ")]
     fn a_difference_is_shown() {
-        let truth = Counts::from([(key("leaf", "x"), (5, 1))]);
-        assert_equal(&truth, &Counts::from([(key("leaf", "x"), (5, 2))]));
+        let truth = Counts::from([(key("leaf", "x"), (5, 1, 6))]);
+        assert_equal(&truth, &Counts::from([(key("leaf", "x"), (5, 2, 7))]));
     }
 
     #[test]
@@ -128,6 +136,6 @@ mod tests {
         let speak = |class: &str| {
             counts.iter().find(|(key, _)| key.0 == format!("{class}.speak")).map(|found| *found.1)
         };
-        assert_eq!((speak("Cat"), speak("Dog")), (Some((300, 0)), Some((600, 0))));
+        assert_eq!((speak("Cat"), speak("Dog")), (Some((300, 0, 300)), Some((600, 0, 600))));
     }
 }

@@ -58,10 +58,9 @@ pub struct Thread {
     pub sent_faults: u64,
     /// Frame of the last event if that was a START, else 0.
     pub last_start: u64,
-    /// Instruction of that START; kept where suspensions pass no site.
-    pub last_instruction: u64,
-    /// Its code object's instrumentation version, if that was read, else `u64::MAX`.
-    pub last_version: u64,
+    /// Where suspensions pass no site: the RESUMEs that frames have last passed in a form that may run again, by a
+    /// hash of the frame.
+    pub resumed: [ResumedAt; RESUMED],
     /// Records lost since the last one sent.
     pub lost: u64,
     /// Probe hits.
@@ -70,6 +69,21 @@ pub struct Thread {
     pub state: u32,
     /// Unused.
     pub pad: u32,
+}
+
+/// Entries of [`Thread::resumed`]; a power of two.
+pub const RESUMED: usize = 8;
+
+/// Where a frame has begun or gone on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResumedAt {
+    /// The frame; 0: none.
+    pub frame: u64,
+    /// Its RESUME.
+    pub instruction: u64,
+    /// The instrumentation version of its code object then.
+    pub version: u64,
 }
 
 /// Bits of [`Thread::state`].

@@ -1,6 +1,6 @@
 //! Hits in the interpreter: frames that start, end, yield or raise, and code objects that are freed.
 
-use core::ptr;
+use core::{hint, ptr};
 
 use aya_ebpf::{
     EbpfContext as _, helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie,
@@ -11,7 +11,7 @@ use tracer_common::{
     layout::Layout,
     record::{flag, kind},
     site::{Form, Site},
-    state::{CodeKey, Process, Thread, cached},
+    state::{CodeKey, Process, RESUMED, ResumedAt, Thread, cached},
 };
 
 use crate::{
@@ -89,28 +89,31 @@ fn count_duplicate(thread: &Thread) {
     });
 }
 
-/// Where suspensions are not seen: is this START the same RESUME as the last one, told by two handlers? Else, when a
-/// frame starts `again` and nothing came between, a generator was suspended and went on, or gave its place to another.
+/// Where suspensions are not seen: is this START the same RESUME as an earlier one of the frame, told by two handlers?
+/// Else, when a frame starts that is open, it is a generator that was suspended and goes on.
 #[inline(always)]
 fn is_repetition(ctx: &ProbeContext, site: Site, thread: &mut Thread, frame: u64, again: bool) -> bool {
     let instruction = function::instruction(ctx, site).unwrap_or(0);
-    let (last_instruction, last_version) = (thread.last_instruction, thread.last_version);
-    thread.last_instruction = instruction;
-    thread.last_version = u64::MAX;
+    let at = hint::black_box((frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize) & (RESUMED - 1);
+    let entry = &mut thread.resumed[at];
+    let last = *entry;
     // A quick form never runs again for the same RESUME.
     if site.form() == Form::Quick as u32 {
+        if last.frame == frame {
+            entry.frame = 0;
+        }
         return false;
     }
     let version = code_version(site, frame);
-    thread.last_version = version;
-    if !again || instruction != last_instruction {
-        return false;
-    }
+    *entry = ResumedAt { frame, instruction, version };
+    // A RESUME runs again when it has brought its code object up to a new version. A callback of the tool that wanted
+    // that may have run in between.
+    let renewed = last.frame == frame && last.instruction == instruction && last.version != version;
     // The general form runs when the check of the quick one has failed, which still stands in memory.
-    let after_quick = site.form() == Form::General as u32
-        && !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode));
-    // A RESUME runs again when it has brought its code object up to a new version.
-    after_quick || (last_version != u64::MAX && version != last_version)
+    renewed
+        || (again
+            && site.form() == Form::General as u32
+            && !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode)))
 }
 
 /// The instrumentation version of the code object that a frame executes.

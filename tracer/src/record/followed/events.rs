@@ -168,7 +168,7 @@ impl Followed {
         match discover::inspect(pid) {
             Ok(process) => {
                 self.young.remove(&pid);
-                if let Err(error) = self.becomes(index, process, exec_ns, engine) {
+                if let Err(error) = self.becomes(index, &process, exec_ns, engine) {
                     self.let_go(index, pid, &format!("could not be followed: {}", one_line(&error)), engine);
                 }
             }
@@ -184,12 +184,12 @@ impl Followed {
     fn becomes(
         &mut self,
         index: ProcessIndex,
-        process: PythonProcess,
+        process: &PythonProcess,
         exec_ns: u64,
         engine: &Engine,
     ) -> Result<()> {
         let (pid, bias) = (process.pid, process.bias);
-        let key = self.image_of(&process)?;
+        let key = self.image_of(process)?;
         let known = self.processes.get(&index);
         if known.is_none_or(|known| known.image != key || known.hooks.is_none()) {
             let hooks = self.hook_process(key, pid)?;
