@@ -1,6 +1,7 @@
-"""Four threads that compute without a pause until they are told to stop, and check what they get."""
+"""Four threads that compute without a pause, also between the rounds, and check what they get."""
 
 import threading
+import time
 
 import protocol
 
@@ -31,30 +32,42 @@ def delegating(limit):
     yield from steps(limit)
 
 
-def compute(stop, rounds):
-    done = 0
-    while not stop.is_set():
-        assert fibonacci(8) == 21
-        assert caught(5) == 0
-        assert sum(delegating(10)) == 45
-        left = delegating(3)
-        assert next(left) == 0
-        left.close()
-        done += 1
-    rounds.append(done)
+class Worker(threading.Thread):
+    def __init__(self):
+        super().__init__()
+        self.rounds = 0
+        self.stopped = False
+
+    def run(self):
+        """Ends at a wrong result, or when it is told to."""
+        while not self.stopped:
+            assert fibonacci(8) == 21
+            assert caught(5) == 0
+            assert sum(delegating(10)) == 45
+            left = delegating(3)
+            assert next(left) == 0
+            left.close()
+            self.rounds += 1
 
 
-def workload(_options):
-    stop, rounds = threading.Event(), []
-    threads = [threading.Thread(target=compute, args=(stop, rounds)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    protocol.wait()
-    stop.set()
-    for thread in threads:
-        thread.join()
-    # A thread with a wrong result has ended without an entry.
-    protocol.known(function="compute", calls=len([done for done in rounds if done]))
+WORKERS = [Worker() for _ in range(4)]
+
+
+def workload(options):
+    """Waits until each thread has begun and ended a round; the last call ends them."""
+    if not WORKERS[0].is_alive():
+        for worker in WORKERS:
+            worker.start()
+    ends = [worker.rounds + 2 for worker in WORKERS]
+    while any(worker.rounds < end and worker.is_alive() for worker, end in zip(WORKERS, ends)):
+        time.sleep(0.001)
+    protocol.known(function="run", calls=sum(worker.is_alive() for worker in WORKERS))
+    options.rounds -= 1
+    if options.rounds == 0:
+        for worker in WORKERS:
+            worker.stopped = True
+        for worker in WORKERS:
+            worker.join()
 
 
 if __name__ == "__main__":

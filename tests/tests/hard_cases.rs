@@ -40,18 +40,18 @@ fn covered(python: Python) {
 
 /// The threads never pause, whether probes come or go; they check what they compute.
 fn attached_25_times(python: Python) {
-    let mut target = Target::start(python, "busy_threads.py", &[]);
-    target.go();
+    let mut target = Target::start(python, "busy_threads.py", &["--rounds", "27"]);
+    target.work();
     for cycle in 1..=25 {
-        let report = Tracer::attach(&[&target], &["--duration", "50ms"]).finish().report();
+        let tracer = Tracer::attach(&[&target], &[]);
+        target.work();
+        let report = tracer.report();
         for function in ["fibonacci", "failing", "caught", "steps", "delegating"] {
             assert!(report.calls(function) > 0, "{function} in cycle {cycle}: {:?}", report.account);
         }
-        assert!(target.lives());
     }
-    // The second word ends the work.
-    target.go();
-    assert_eq!(target.done()[0].calls, 4, "threads that had no wrong result");
+    let known = target.work();
+    assert!(known.iter().all(|fact| fact.calls == 4), "a thread had a wrong result: {known:?}");
     target.end();
 }
 
