@@ -137,7 +137,7 @@ impl Session {
             let Err(missing) = python.locate() else { continue };
             let module = format!("{}::", python.test_module());
             let count = names.iter().filter(|name| name.contains(&module)).count() as u64;
-            self.notes.push(format!("{count} tests are skipped: {missing}"));
+            self.notes.push(format!("tests skipped: {count}; {missing}"));
             self.tally.skipped += count;
             self.left_out.push(module);
         }

@@ -144,9 +144,16 @@ impl Python {
     }
 }
 
+impl Missing {
+    /// Why none of its sources has it.
+    pub fn why(&self) -> String {
+        self.reasons.join(", and ")
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not on this machine: {}", self.python, self.reasons.join(", and "))
+        write!(f, "{} is not on this machine: {}", self.python, self.why())
     }
 }
 

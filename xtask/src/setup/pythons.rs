@@ -14,7 +14,7 @@ use crate::command::step;
 pub(super) fn ensure() {
     for python in Python::ALL {
         if let Err(why) = get(&python) {
-            step(&format!("no {python}: {why:#}"));
+            step(&format!("there is no {python} here: {why:#}"));
         }
     }
 }
@@ -43,6 +43,8 @@ fn get_by(python: &Python, source: &Source) -> Result<()> {
         Source::Compiled { suite, package, options } => compiled::ensure(python, suite, package, options),
         Source::StrippedCopy(original) => stripped_copy::ensure(python, original),
         // They come from elsewhere: there is only to look.
-        Source::Pyenv | Source::Same(_) => Ok(python.locate().map(drop)?),
+        Source::Pyenv | Source::Same(_) => {
+            python.locate().map(drop).map_err(|missing| anyhow!(missing.why()))
+        }
     }
 }
