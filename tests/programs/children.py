@@ -1,9 +1,10 @@
 """Children of every kind. In the first round they are started and wait, in the second each works and ends.
 
 The kind is an argument of the program: fork, multiprocessing-fork, multiprocessing-spawn,
-multiprocessing-forkserver, subprocess.
+multiprocessing-forkserver, subprocess. Subprocesses run the same interpreter, or the one of the command in OTHER_PYTHON.
 """
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -61,7 +62,8 @@ def received(number, connection):
 
 class Subprocess:
     def __init__(self, number, reader):
-        words = [sys.executable, os.path.abspath(__file__), "--child", str(number)]
+        python = json.loads(os.environ.get("OTHER_PYTHON", "null")) or [sys.executable]
+        words = [*python, os.path.abspath(__file__), "--child", str(number)]
         self.process = subprocess.Popen(words, stdin=reader)
         self.pid = self.process.pid
 

@@ -74,6 +74,7 @@ pub struct Account {
     pub open_at_detach: u64,
     pub probe_hits: u64,
     pub probe_cost_ns: u64,
+    pub no_slot: u64,
     pub notes: Vec<String>,
 }
 

@@ -22,6 +22,8 @@ on_all_pythons!(
     multiprocessing_has_a_fork_server,
     subprocesses,
     left_alone_on_request,
+    becomes_another_program_by_a_thread,
+    outlives_its_parent,
 );
 
 /// Calls of each process, in the order in which they are listed.
@@ -178,6 +180,50 @@ fn merged_there_is_one_row_for_each_function() {
     assert_eq!(sums(&merged), sums(&recorded));
     assert_eq!(sums(&merged).len(), merged.functions.len());
     assert!(merged.functions.len() < recorded.functions.len());
+}
+
+/// By the plan of the file that each runs.
+#[test]
+fn of_another_python() {
+    let other = Python::SID_3_14;
+    let mut command = Python::DEBIAN_3_11.command();
+    command.arg(program("children.py")).args(["subprocess", "--rounds", "2"]);
+    command.env("OTHER_PYTHON", serde_json::to_string(&other.words()).expect("words are JSON"));
+    let mut target = Target::spawn(&mut command);
+    let mut tracer = Tracer::attach(&[&target], &["-v"]);
+    let known = target.work();
+    followed(&mut tracer, &known);
+    target.work();
+    let (parent, report) = (target.pid(), tracer.report());
+    target.end();
+    assert_counts(&report, parent, &known);
+    assert!(known.iter().all(|fact| report.process(fact.pid).version.starts_with(other.version())));
+}
+
+/// The threads' slots are handed back: of the one that called exec too, whose id is another one then.
+fn becomes_another_program_by_a_thread(python: Python) {
+    let mut target = Target::start(python, "execs_in_thread.py", &[]);
+    let mut tracer = Tracer::attach(&[&target], &["-v"]);
+    target.go();
+    tracer.note("is followed into another program");
+    assert_eq!(kernel::map_entries(tracer.pid(), "PROCESS_OF"), 1);
+    assert!(kernel::map_entries(tracer.pid(), "TASKS") <= 1);
+    target.go();
+    let report = tracer.finish().report();
+    report.assert_lossless();
+    assert_eq!((report.calls("before"), report.calls("step")), (50, 100));
+}
+
+/// The recording goes on as long as there is anyone left.
+fn outlives_its_parent(python: Python) {
+    let mut target = Target::start(python, "leaves.py", &[]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    target.go();
+    let report = tracer.finish().report();
+    report.assert_lossless();
+    assert!(report.calls("step") > 0);
+    assert_eq!(report.calls("last"), 1);
+    assert_eq!(report.processes[1].parent, Some(target.pid()));
 }
 
 /// What runs no Python is no process of the report.

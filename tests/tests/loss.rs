@@ -2,7 +2,13 @@
 
 use tests::{Outcome, Python, Target, Tracer, on_all_pythons, report::Report};
 
-on_all_pythons!(loss_is_told, loss_can_fail, none_at_full_speed, memory_has_a_beginning);
+on_all_pythons!(
+    loss_is_told,
+    loss_can_fail,
+    none_at_full_speed,
+    memory_has_a_beginning,
+    ended_threads_give_their_slots_back
+);
 
 const CALLS: u64 = 1_000_000;
 
@@ -70,4 +76,17 @@ fn sane(report: &Report) {
     }
     let sum: u64 = report.functions.iter().map(|row| row.self_wall_ns).sum();
     assert!(sum <= window + window / 100, "{sum} in {window}");
+}
+
+/// More threads than there are slots. The ends of many of them find no room in the ring buffer.
+fn ended_threads_give_their_slots_back(python: Python) {
+    let mut target = Target::start(python, "thread_churn.py", &["--size", "20000"]);
+    let tracer = Tracer::attach(&[&target], &["--ring-size", "4096"]);
+    target.work();
+    let report = tracer.report();
+    target.end();
+    assert!(
+        report.account.lost > 0 && report.account.notes.iter().any(|note| note.contains("records about"))
+    );
+    assert_eq!(report.account.no_slot, 0, "{:?}", report.account);
 }

@@ -3,7 +3,12 @@
 use serde_json::Value;
 use tests::{Python, Target, Tracer, log, on_all_pythons, report::Report, scratch};
 
-on_all_pythons!(a_silent_thread_is_where_it_stands, its_callers_are_right, globs_hold_for_it_too);
+on_all_pythons!(
+    a_silent_thread_is_where_it_stands,
+    its_callers_are_right,
+    globs_hold_for_it_too,
+    a_silent_process_has_its_memory,
+);
 
 /// Silent threads' functions, outermost first in each thread.
 const STACKS: [&[&str]; 3] =
@@ -75,4 +80,18 @@ fn globs_hold_for_it_too(python: Python) {
     let middle = report.function("middle");
     assert_eq!((middle.calls, middle.self_wall_ns), (0, middle.cum_wall_ns));
     assert_eq!(report.calls("workload"), 1);
+}
+
+fn a_silent_process_has_its_memory(python: Python) {
+    let target = Target::start(python, "silent.py", &[]);
+    let report = Tracer::attach(&[&target], &[]).report();
+    target.end();
+    assert_eq!(report.account.probe_hits, 0);
+    let process = report.process(report.processes[0].pid);
+    assert!(process.rss_start_bytes > 1 << 20, "{process:?}");
+    assert_eq!(
+        (process.rss_end_bytes, process.rss_peak_bytes),
+        (process.rss_start_bytes, process.rss_start_bytes)
+    );
+    assert_eq!(report.function("inner").self_wall_ns, report.function("run").cum_wall_ns);
 }

@@ -168,7 +168,7 @@ record! {
         header: Header,
         /// Kernel process id (tgid), initial PID namespace.
         pid: u32,
-        /// Thread id; the parent's pid for FORK.
+        /// Thread id, for EXEC the one before it; the parent's pid for FORK.
         other: u32,
     }
 }

@@ -135,7 +135,12 @@ fn task(record: &TaskRecord) -> Event {
         kind::THREAD => Event::Thread { time_ns, thread, process, pid, tid: record.other },
         kind::THREAD_EXIT => Event::ThreadExit { time_ns, thread },
         kind::PROCESS => Event::Process { time_ns, process, pid },
-        kind::EXEC => Event::Exec { time_ns, process: if process == 0 { None } else { Some(process) }, pid },
+        kind::EXEC => Event::Exec {
+            time_ns,
+            process: (process != 0).then_some(process),
+            pid,
+            by_thread: record.other != pid,
+        },
         kind::EXIT => Event::Exit { time_ns, process, pid },
         _ => {
             let shared_memory = flags & flag::SHARED_MEMORY != 0;

@@ -223,6 +223,8 @@ pub enum Event {
         process: Option<ProcessIndex>,
         /// Process id.
         pid: u32,
+        /// Not its first thread did, but one that has the first one's id from here on.
+        by_thread: bool,
     },
     /// The last thread of a traced process ended.
     Exit {

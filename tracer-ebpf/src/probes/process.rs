@@ -83,7 +83,7 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let Some(process) = process_of(pid) else {
         if all() {
-            send_exec(now(), 0, pid);
+            send_exec(now(), 0, pid, pid);
         }
         return;
     };
@@ -111,15 +111,16 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         }
         thread.state &= !thread_state::SYNCED;
         thread.last_start = 0;
+        thread::learn_memory(process);
     }
-    send_exec(time_ns, process, pid);
-    thread::learn_memory(process);
+    // Without a slot its memory is learned with its first hit: what runs no Python has no events.
+    send_exec(time_ns, process, pid, old_tid);
 }
 
 #[inline(always)]
-fn send_exec(time_ns: u64, process: u32, pid: u32) {
+fn send_exec(time_ns: u64, process: u32, pid: u32, old_tid: u32) {
     let header = Header { time_ns, value: process, thread: 0, kind: kind::EXEC, flags: 0 };
-    if !send_urgent(TaskRecord { header, pid, other: pid }) {
+    if !send_urgent(TaskRecord { header, pid, other: old_tid }) {
         add_total(total::LOST_TASKS, 1);
     }
 }

@@ -433,7 +433,7 @@ fn a_slot_announced_for_another_thread_is_that_thread() {
 fn exec_ends_the_frames_of_its_process() {
     let mut run = Run::new();
     run.start(2000, 0x10, 1);
-    run.apply(&Event::Exec { time_ns: 2500, process: Some(1), pid: 100 });
+    run.apply(&Event::Exec { time_ns: 2500, process: Some(1), pid: 100, by_thread: false });
     assert_eq!(run.calls(), [(1, 2000, 2500, Ended::WithThread)]);
 }
 

@@ -1,5 +1,6 @@
 //! The processes that a recording follows, and their probes.
 
+mod arrivals;
 mod children;
 mod events;
 mod images;
@@ -15,8 +16,8 @@ use log::debug;
 use tracer_common::state::total;
 
 use self::{
+    arrivals::Young,
     children::Children,
-    events::Young,
     images::{Image, ImageKey},
 };
 use super::{note, thread_totals};
@@ -150,7 +151,7 @@ impl Followed {
     /// Tells the engine what an index stands for. `parent`: the traced process that forked it.
     fn introduce(&mut self, index: ProcessIndex, process: Process, parent: Option<u32>, engine: &Engine) {
         let Some(plan) = self.images.get(&process.image).and_then(Image::plan) else { return };
-        let (pid, command) = (process.pid, process.command.clone());
+        let (pid, command) = (process.pid, discover::command(process.pid));
         // What holds of a child holds of its parent, and was said.
         if !process.child {
             if discover::jit_active(pid) {
@@ -171,7 +172,8 @@ impl Followed {
 
     /// Have all processes that were asked for ended, and all that are followed from them?
     pub(super) fn all_ended(&self) -> bool {
-        !self.all && self.processes.is_empty()
+        let runs_on = |process: &Process| self.young.get(&process.pid).is_none_or(Young::is_promising);
+        !self.all && !self.processes.values().any(runs_on)
     }
 
     /// The processes that run.

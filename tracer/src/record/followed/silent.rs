@@ -43,13 +43,26 @@ impl Followed {
                 by_process.entry(thread.process).or_default().push((slot, thread));
             }
         }
-        let mut silent = Silent::default();
+        let mut silent = Silent { events: self.untouched_memory(end_ns), ..Silent::default() };
         for (index, threads) in by_process {
             if let Some(process) = self.processes.get(&index) {
                 self.silent_of(index, process, &threads, end_ns, &mut silent);
             }
         }
         silent
+    }
+
+    /// The memory of processes of which no thread ran in the window: the kernel side learns it when one does.
+    fn untouched_memory(&self, time_ns: u64) -> Vec<Event> {
+        if !self.kernel.follows_memory() {
+            return Vec::new();
+        }
+        let untouched = |index| self.kernel.process(index).is_ok_and(|process| process.mm == 0);
+        let processes = self.processes.iter().filter(|(index, _)| untouched(**index));
+        let bases = processes.filter_map(|(&process, known)| {
+            Some(Event::RssBase { time_ns, process, bytes: resident_bytes(known.pid)? })
+        });
+        bases.collect()
     }
 
     fn silent_of(
@@ -123,6 +136,16 @@ fn id_in_its_own_namespace(pid: u32, tid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).ok()?;
     let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     ids.split_ascii_whitespace().last()?.parse().ok()
+}
+
+/// Resident memory of a process by [`Member`](crate::event::Member).
+fn resident_bytes(pid: u32) -> Option<[i64; 4]> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<i64>().ok().map(|kib| kib << 10)
+    };
+    Some([bytes("RssFile:")?, bytes("RssAnon:")?, bytes("VmSwap:")?, bytes("RssShmem:")?])
 }
 
 /// A stack as the kernel side would have sent it. `None`: a function can't be read. Empty: there are no frames.
