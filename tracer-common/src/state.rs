@@ -16,6 +16,8 @@ pub struct Process {
     pub duplicates: u64,
     /// Hits whose frame did not hold what the site promises (opcode or code object), dropped.
     pub mismatches: u64,
+    /// The [`crate::site::Site`] of the last of them.
+    pub mismatch_site: u64,
     /// Threads for which no slot was left; their events were not sent.
     pub no_slot: u64,
     /// Probe hits of threads that have ended.

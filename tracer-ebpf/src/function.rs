@@ -75,10 +75,10 @@ fn of_frame(frame: u64, process: u32, site: u64) -> u64 {
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
     if layout.frame_last_index != 0 {
-        return of_frame_object(layout, frame, process, Site(site).image());
+        return of_frame_object(layout, frame, process, Site(site));
     }
     let Some(instruction) = read_user::<u64>(frame + u64::from(layout.frame_instruction)) else {
-        return mismatch(process);
+        return mismatch(process, Site(site));
     };
     let known = recall(instruction, process);
     if known != UNKNOWN { known } else { learn(frame, instruction, process, site) }
@@ -86,11 +86,11 @@ fn of_frame(frame: u64, process: u32, site: u64) -> u64 {
 
 /// The same up to 3.10: what is cached is the code object.
 #[inline(always)]
-fn of_frame_object(layout: &Layout, frame: u64, process: u32, image: u32) -> u64 {
+fn of_frame_object(layout: &Layout, frame: u64, process: u32, site: Site) -> u64 {
     let (Some(code), Some(last_index)) =
         (code_of(layout, frame), read_user::<i32>(frame + u64::from(layout.frame_last_index)))
     else {
-        return mismatch(process);
+        return mismatch(process, site);
     };
     let resumed = if last_index < 0 { 0 } else { cached::RESUMED };
     let known = recall(code, process);
@@ -98,9 +98,9 @@ fn of_frame_object(layout: &Layout, frame: u64, process: u32, image: u32) -> u64
         return known | resumed;
     }
     let generation = generation();
-    let found = of_code(process, image, code, now());
+    let found = of_code(process, site.image(), code, now());
     if found == NOT_CODE {
-        return mismatch(process);
+        return mismatch(process, site);
     }
     if found == NO_ROOM {
         return NO_ROOM;
@@ -119,11 +119,11 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     let layout = unsafe { &*layout };
     let (Some([opcode, argument]), Some(code)) = (read_user::<[u8; 2]>(instruction), code_of(layout, frame))
     else {
-        return mismatch(process);
+        return mismatch(process, site);
     };
     let place = if site.instruction_register().is_some() {
         if !site.accepts(opcode) {
-            return mismatch(process);
+            return mismatch(process, site);
         }
         resume_place(layout, argument)
     } else if layout.resume_opcodes.contains(&opcode) {
@@ -135,7 +135,7 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     };
     let found = of_code(process, site.image(), code, now());
     if found == NOT_CODE {
-        return mismatch(process);
+        return mismatch(process, site);
     }
     if found == NO_ROOM {
         return NO_ROOM;
@@ -200,13 +200,29 @@ fn remember(address: u64, process: u32, value: u64) {
     }
 }
 
+/// Counts a hit that is not what its site promises.
 #[inline(always)]
-fn mismatch(process: u32) -> u64 {
+pub(crate) fn mismatch(process: u32, site: Site) -> u64 {
     with_process(process, |process| {
-        // SAFETY: a live map value, aligned to 8.
-        unsafe { atomic_add(&raw mut (*process).mismatches, 1) };
+        // SAFETY: a live map value, aligned to 8; of the sites any one will do.
+        unsafe {
+            atomic_add(&raw mut (*process).mismatches, 1);
+            ptr::write_volatile(&raw mut (*process).mismatch_site, site.0);
+        }
     });
     NOT_CODE
+}
+
+/// Does a frame execute a code object, as far as can be told?
+#[inline(always)]
+pub(crate) fn is_of_function(image: u32, process: u32, frame: u64) -> bool {
+    let (Some(layout), Some(interpreter)) = (LAYOUTS.get_ptr(image), interpreter(process)) else {
+        return true;
+    };
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let object_type = code_of(layout, frame).and_then(|code| read_user(code + u64::from(layout.object_type)));
+    interpreter.code_type == 0 || object_type == Some(interpreter.code_type)
 }
 
 /// The code object that a frame executes, as the frame has it.

@@ -68,8 +68,9 @@ pub struct Outcome {
     pub report: Report,
     /// Exit code of the traced command, if there was one.
     pub exit_code: Option<u8>,
-    /// The event log stopped before the recording did; the report says why.
-    pub log_stopped: bool,
+    /// Not all was done that was asked for: the event log stopped before the recording did, or a process could not be
+    /// traced to the end. The report says why.
+    pub incomplete: bool,
 }
 
 /// How often processes are looked at: whether they still run.
@@ -228,13 +229,15 @@ impl Session {
         }
         self.line.clear();
         let log_failure = self.log_failure.take();
+        let distrusted = self.followed.has_distrusted();
         let report = self.finish()?;
         let log_stopped = log_failure.is_some_and(|failure| failure.get().is_some());
+        let incomplete = log_stopped || distrusted;
         if child.is_some() {
             eprintln!("recording done; the command still runs");
             tokio::select! { code = ended(&mut child) => exit_code = code, () = stop.asked() => {} }
         }
-        Ok(Outcome { report, exit_code, log_stopped })
+        Ok(Outcome { report, exit_code, incomplete })
     }
 
     /// Hands the engine what is in the ring buffer, and does what it asks for.

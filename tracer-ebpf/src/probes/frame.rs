@@ -23,6 +23,9 @@ use crate::{
     thread::{self, now},
 };
 
+/// Where frames are left, a thread's first hits are checked; where they start, every new instruction is.
+const SELF_CHECKED: u64 = 1000;
+
 #[inline(always)]
 fn site(ctx: &ProbeContext) -> Site {
     // SAFETY: the context is this program's own.
@@ -160,6 +163,10 @@ fn leave(ctx: &ProbeContext, kind: u8) {
     thread.hits += 1;
     thread.last_start = 0;
     let frame = registers::read(ctx, site.frame_register());
+    if thread.hits <= SELF_CHECKED && !function::is_of_function(site.image(), thread.process, frame) {
+        function::mismatch(thread.process, site);
+        return;
+    }
     if filtering() && frame_is_unwanted(site.image(), thread.process, frame) {
         return;
     }
@@ -207,7 +214,11 @@ pub(crate) fn raise(ctx: &ProbeContext) {
         lose(thread);
         return;
     }
-    if answer == function::NOT_CODE || function::is_unwanted(answer) {
+    if answer == function::NOT_CODE {
+        function::mismatch(thread.process, site);
+        return;
+    }
+    if function::is_unwanted(answer) {
         return;
     }
     let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };

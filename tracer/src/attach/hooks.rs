@@ -8,11 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tracer_common::{
-    layout::Layout,
-    limits::IMAGES,
-    site::{Site, SiteParts},
-};
+use tracer_common::{layout::Layout, limits::IMAGES};
 
 use super::{
     AttachError, Kernel,
@@ -169,7 +165,10 @@ impl Kernel {
                 let program = uprobe(&mut self.ebpf, program_of(meaning)).fd().map_err(io::Error::other);
                 program
                     .and_then(|program| {
-                        Uprobe::attach(program.as_fd(), spec(path, site, cookie(site, plan, image), target))
+                        Uprobe::attach(
+                            program.as_fd(),
+                            spec(path, site, site.cookie(image, plan.unseen), target),
+                        )
                     })
                     .map(Uprobe::into_descriptors)
                     .map_err(|source| site_error(path, site, source))
@@ -195,7 +194,7 @@ fn hook_multi(
                 .map(|site| multi::MultiSite {
                     offset: site.file_offset,
                     semaphore: site.semaphore_offset.unwrap_or(0),
-                    cookie: cookie(site, plan, image),
+                    cookie: site.cookie(image, plan.unseen),
                 })
                 .collect();
             multi::link(programs[program_of(meaning)].as_fd(), path, &specs, target)
@@ -221,11 +220,6 @@ fn by_meaning(plan: &Plan) -> Vec<(Meaning, Vec<&ProbeSite>)> {
         sites.push(site);
     }
     turns.into_values().collect()
-}
-
-fn cookie(site: &ProbeSite, plan: &Plan, image: u8) -> u64 {
-    let &ProbeSite { frame, instruction, thrown, opcodes, form, .. } = site;
-    Site::new(SiteParts { image, frame, instruction, thrown, opcodes, form, unseen: plan.unseen }).0
 }
 
 fn spec<'a>(path: &'a Path, site: &ProbeSite, cookie: u64, target: Target) -> UprobeSpec<'a> {

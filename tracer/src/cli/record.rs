@@ -87,7 +87,7 @@ impl Arguments {
             ring_bytes: self.ring_size,
             arguments: std::env::args().collect(),
         };
-        let Outcome { report, exit_code, log_stopped } = record::record(&options)?;
+        let Outcome { report, exit_code, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
         std::io::stdout().write_all(self.table.show(report)?.as_bytes())?;
         if lost > 0 {
@@ -98,7 +98,7 @@ impl Arguments {
         Ok(match exit_code {
             Some(code) if code != 0 => code.into(),
             _ if self.fail_on_loss && lost > 0 => LOST.into(),
-            _ if log_stopped => ExitCode::FAILURE,
+            _ if incomplete => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         })
     }

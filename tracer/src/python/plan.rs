@@ -4,7 +4,7 @@ use std::fmt;
 
 use tracer_common::{
     layout::Layout,
-    site::{Form, Register, Unseen},
+    site::{Form, Register, Site, SiteParts, Unseen},
 };
 
 use super::version::FoundBy;
@@ -54,6 +54,14 @@ pub struct ProbeSite {
     pub emulated: bool,
     /// What the site is, for people: `RESUME handler`, `USDT function__return`.
     pub what: String,
+}
+
+impl ProbeSite {
+    /// What the kernel side is told of this site. `image`: index of the image; `unseen`: of the plan.
+    pub fn cookie(&self, image: u8, unseen: Unseen) -> u64 {
+        let &Self { frame, instruction, thrown, opcodes, form, .. } = self;
+        Site::new(SiteParts { image, frame, instruction, thrown, opcodes, form, unseen }).0
+    }
 }
 
 /// Where the events come from.

@@ -5,6 +5,7 @@ mod children;
 mod events;
 mod images;
 mod silent;
+mod trust;
 
 use std::{
     collections::{BTreeMap, HashMap},

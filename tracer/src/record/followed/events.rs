@@ -76,6 +76,11 @@ impl Followed {
         } else {
             debug!("process {pid} called exec and {why}");
         }
+        self.abandon(index, pid, engine);
+    }
+
+    /// Takes a process that runs on out of the recording, and its probes away.
+    pub(super) fn abandon(&mut self, index: ProcessIndex, pid: u32, engine: &Engine) {
         self.retire(index);
         engine.tell(Message::LetGo(index, pid));
         self.end(index, pid, engine);
@@ -97,6 +102,7 @@ impl Followed {
     /// Looks at what may have changed without an event.
     pub(in crate::record) fn look(&mut self, engine: &Engine) {
         self.kernel.flush_log();
+        self.let_go_of_the_distrusted(engine);
         for event in std::mem::take(&mut self.late) {
             engine.tell(Message::Event(event));
         }

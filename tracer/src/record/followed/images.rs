@@ -24,6 +24,8 @@ pub(super) struct Image {
     shown_path: PathBuf,
     /// With `--all`: probes in all processes.
     pub(super) hooks: Option<Hooks>,
+    /// Its probes have failed their checks: it is hooked no more.
+    pub(super) distrusted: bool,
 }
 
 impl Image {
@@ -37,7 +39,10 @@ impl Followed {
     /// The image of a process, made known to the kernel side, and with `--all` hooked, unless that is done.
     pub(super) fn image_of(&mut self, process: &PythonProcess) -> Result<ImageKey> {
         let key = image_key(&process.image);
-        if self.images.contains_key(&key) {
+        if let Some(known) = self.images.get(&key) {
+            if known.distrusted {
+                bail!("its interpreter was found not to be as planned");
+            }
             return Ok(key);
         }
         let planned = self.plans.plan(&process.image);
@@ -54,7 +59,7 @@ impl Followed {
             None
         };
         let shown_path = process.image.shown_path.clone();
-        self.images.insert(key, Image { planned, index, file, shown_path, hooks });
+        self.images.insert(key, Image { planned, index, file, shown_path, hooks, distrusted: false });
         Ok(key)
     }
 
@@ -77,7 +82,12 @@ impl Followed {
     /// Lets go of images that no process has any more; with `--all` they stay hooked for later ones.
     pub(super) fn forget_unused_images(&mut self) {
         let used = |key| self.processes.values().any(|process| process.image == key);
-        let unused: Vec<_> = self.images.keys().copied().filter(|&key| !self.all && !used(key)).collect();
+        let unused: Vec<_> = self
+            .images
+            .keys()
+            .copied()
+            .filter(|&key| !self.all && !used(key) && !self.images[&key].distrusted)
+            .collect();
         for key in unused {
             self.images.remove(&key);
         }
