@@ -3,9 +3,9 @@
 //! Each program is traced twice: plainly, against the count of an equal run, and while the interpreter counts the very
 //! same execution, which takes other paths through its loop.
 
-use tests::{Python, Target, Tracer, on_every_build, scratch, truth};
+use tests::{Python, Target, Tracer, on_every_exact_build, scratch, truth};
 
-on_every_build!(
+on_every_exact_build!(
     calls,
     calls_counted_too,
     generators,
