@@ -97,11 +97,6 @@ impl Report {
         self.functions.iter().filter(|row| row.function == name).map(|row| row.calls).sum()
     }
 
-    /// How often a function was resumed, in all its rows.
-    pub fn resumes(&self, name: &str) -> u64 {
-        self.functions.iter().filter(|row| row.function == name).map(|row| row.resumes).sum()
-    }
-
     /// How often a function was called, for one process.
     pub fn calls_in(&self, pid: u32, name: &str) -> u64 {
         let rows = self.functions.iter().filter(|row| row.pid == pid && row.function == name);
@@ -119,7 +114,7 @@ impl Report {
         assert_eq!(self.account.lost, 0, "events were lost: {:?}", self.account);
     }
 
-    /// Calls and resumptions are those that the program knows.
+    /// Calls and resumptions are those that the program knows, and all of them have ended.
     ///
     /// # Panics
     ///
@@ -127,8 +122,12 @@ impl Report {
     pub fn assert_known(&self, known: &[Known]) {
         assert!(!known.is_empty(), "the program knows nothing");
         for fact in known {
-            let counted = (self.calls(&fact.function), self.resumes(&fact.function));
-            assert_eq!(counted, (fact.calls, fact.resumes), "calls and resumptions of {}", fact.function);
+            let rows = self.functions.iter().filter(|row| row.function == fact.function);
+            let counted = rows.fold((0, 0, 0), |(calls, resumes, ends), row| {
+                (calls + row.calls, resumes + row.resumes, ends + row.ends)
+            });
+            let expected = (fact.calls, fact.resumes, fact.calls + fact.resumes);
+            assert_eq!(counted, expected, "calls, resumptions and ends of {}", fact.function);
         }
     }
 
