@@ -137,6 +137,9 @@ impl Session {
             let Err(missing) = python.locate() else { continue };
             let module = format!("{}::", python.test_module());
             let count = names.iter().filter(|name| name.contains(&module)).count() as u64;
+            if count == 0 {
+                continue;
+            }
             self.notes.push(format!("tests skipped: {count}; {missing}"));
             self.tally.skipped += count;
             self.left_out.push(module);
