@@ -286,5 +286,9 @@ fn totals(process: ProcessIndex, state: &tracer_common::state::Process) -> Proce
 }
 
 fn is_alive(pid: u32, start_ticks: u64) -> bool {
-    discover::start_ticks(pid).is_some_and(|ticks| ticks == start_ticks)
+    match discover::start_ticks(pid) {
+        Some(ticks) => ticks == start_ticks,
+        // Its first thread has ended: for good, or while another one calls exec.
+        None => std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1),
+    }
 }
