@@ -11,10 +11,18 @@ use tracer_common::{
 use zerocopy::FromZeros as _;
 
 use self::memory::Memory;
-use crate::python::{plan::Plan, thread_state::ThreadStates};
+use crate::python::{
+    plan::Plan,
+    thread_state::{ThreadId, ThreadStates},
+};
 
 /// More interpreters and threads in one process are a sign of damage, or of lists that change while they are read.
 const MAX_STEPS: u32 = 2 * THREADS;
+
+/// Offsets in glibc's `struct pthread` on x86-64: `header.tcb`, `header.self` and `tid`.
+const DESCRIPTOR_TCB: u64 = 0;
+const DESCRIPTOR_SELF: u64 = 16;
+const DESCRIPTOR_ID: u64 = 720;
 
 /// Reads the stacks of one process.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +39,8 @@ pub struct Unwinder<'a> {
 /// A thread as its interpreter knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PythonThread {
-    /// Its id, as the process itself sees it.
-    pub native_id: u32,
+    /// Its id, as the process itself sees it. `None`: a C library that we do not know has it.
+    pub native_id: Option<u32>,
     /// Address of the frame that it executes; never 0.
     pub frame: u64,
 }
@@ -85,7 +93,10 @@ impl<'a> Unwinder<'a> {
 
     /// Adds the thread of a thread state, if it has a Python frame.
     fn add_thread(&self, state: u64, found: &mut Vec<PythonThread>) -> Option<()> {
-        let native_id = self.memory.pointer(state, self.states.native_id)? as u32;
+        let native_id = match self.states.thread {
+            ThreadId::Native(offset) => Some(self.memory.pointer(state, offset)? as u32),
+            ThreadId::Descriptor(offset) => self.id_in_descriptor(self.memory.pointer(state, offset)?),
+        };
         let mut frame = self.memory.pointer(state, self.states.frame)?;
         if let Some(offset) = self.states.frame_in_c_frame
             && frame != 0
@@ -96,6 +107,13 @@ impl<'a> Unwinder<'a> {
             found.push(PythonThread { native_id, frame });
         }
         Some(())
+    }
+
+    /// The thread id in a descriptor of glibc (`struct pthread`), which begins with pointers to itself.
+    fn id_in_descriptor(&self, descriptor: u64) -> Option<u32> {
+        let own = |offset| self.memory.pointer(descriptor, offset) == Some(descriptor);
+        let known = own(DESCRIPTOR_TCB) && own(DESCRIPTOR_SELF);
+        known.then(|| self.memory.pointer(descriptor, DESCRIPTOR_ID).map(|id| id as u32)).flatten()
     }
 
     /// The stack from a frame outwards. `None`: something on the way is not what it should be.
@@ -182,4 +200,76 @@ struct Text {
     bytes: Vec<u8>,
     /// Bytes per character.
     width: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    /// glibc's own descriptor of a thread is what we take it for.
+    #[test]
+    fn a_descriptor_holds_the_id_of_its_thread() {
+        let (layout, states) = (Layout::default(), states());
+        let unwinder = Unwinder {
+            memory: Memory::of(std::process::id()),
+            layout: &layout,
+            states: &states,
+            runtime: 0,
+            code_type: 0,
+        };
+        let (tell, told) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // SAFETY: no arguments.
+                let ids = unsafe { (libc::pthread_self(), libc::gettid() as u32) };
+                tell.send(ids).unwrap();
+                // Until the other end is dropped.
+                let _ = ended.recv();
+            });
+            let (descriptor, tid) = told.recv().unwrap();
+            assert_eq!(unwinder.id_in_descriptor(descriptor), Some(tid));
+            drop(end);
+        });
+        let no_descriptor = [1_u64; 100];
+        assert_eq!(unwinder.id_in_descriptor((&raw const no_descriptor) as u64), None);
+        assert_eq!(unwinder.id_in_descriptor(0), None);
+    }
+
+    /// A list that leads back to its beginning.
+    #[test]
+    fn a_list_without_end_is_given_up() {
+        // The runtime's first interpreter, which is its own thread state, whose next is itself; without a frame.
+        let memory = [const { AtomicU64::new(0) }; 4];
+        let (runtime, own) = (memory[0].as_ptr() as u64, memory[1].as_ptr() as u64);
+        memory[0].store(own, Ordering::Relaxed);
+        memory[1].store(own, Ordering::Relaxed);
+        let (layout, states) = (Layout::default(), states());
+        let unwinder = Unwinder {
+            memory: Memory::of(std::process::id()),
+            layout: &layout,
+            states: &states,
+            runtime,
+            code_type: 0,
+        };
+        assert_eq!(unwinder.threads(), None);
+    }
+
+    fn states() -> ThreadStates {
+        ThreadStates {
+            runtime: 0,
+            first_interpreter: 0,
+            next_interpreter: 0,
+            first_thread: 0,
+            next_thread: 0,
+            frame: 8,
+            frame_in_c_frame: None,
+            thread: ThreadId::Native(16),
+        }
+    }
 }

@@ -26,11 +26,20 @@ pub struct ThreadStates {
     /// Where the pointer to the frame lies in what [`ThreadStates::frame`] points to (`_PyCFrame`, up to 3.12); `None`:
     /// that is the frame.
     pub frame_in_c_frame: Option<u64>,
-    /// Thread state: id of its thread, as the process itself sees it.
-    pub native_id: u64,
+    /// Thread state: which thread it is of.
+    pub thread: ThreadId,
 }
 
-/// Of an image of CPython 3.`minor`. `None`: it has none that we know; before 3.11 thread states have no native id.
+/// How a thread state names its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadId {
+    /// By its id, as the process itself sees it, at this offset.
+    Native(u64),
+    /// By its `pthread_t` at this offset (up to 3.10). With glibc that is the address of the thread's descriptor.
+    Descriptor(u64),
+}
+
+/// Of an image of CPython 3.`minor`. `None`: a version that we do not know.
 pub fn of(minor: u8, elf: &Elf) -> Option<ThreadStates> {
     let runtime = elf.symbol("_PyRuntime")?.address;
     if let Some(positions) = PUBLISHED.iter().find(|positions| positions.minor == minor) {
@@ -45,13 +54,26 @@ pub fn of(minor: u8, elf: &Elf) -> Option<ThreadStates> {
         next_thread: 8,
         frame: 56,
         frame_in_c_frame: Some(8),
-        native_id: 160,
+        thread: ThreadId::Native(160),
     };
-    match minor {
-        11 => Some(common),
-        12 => Some(ThreadStates { first_thread: 72, frame_in_c_frame: Some(0), native_id: 144, ..common }),
-        _ => None,
-    }
+    Some(match minor {
+        8..=10 => ThreadStates {
+            first_interpreter: 32,
+            first_thread: 8,
+            frame: 24,
+            frame_in_c_frame: None,
+            thread: ThreadId::Descriptor(176),
+            ..common
+        },
+        11 => common,
+        12 => ThreadStates {
+            first_thread: 72,
+            frame_in_c_frame: Some(0),
+            thread: ThreadId::Native(144),
+            ..common
+        },
+        _ => return None,
+    })
 }
 
 /// Where in the published block each offset stands. Source: `Include/internal/pycore_debug_offsets.h`.
@@ -92,7 +114,7 @@ impl Published {
             next_thread: offset(self.next_thread)?,
             frame: offset(self.frame)?,
             frame_in_c_frame: None,
-            native_id: offset(self.native_id)?,
+            thread: ThreadId::Native(offset(self.native_id)?),
         })
     }
 }

@@ -119,16 +119,20 @@ fn is_silent(thread: &Thread) -> bool {
     thread.hits == 0 && thread.state & thread_state::ANNOUNCED != 0
 }
 
-/// More than one frame could be a thread's innermost one.
+/// Several frames could be a thread's innermost one.
 struct Doubtful;
 
 /// The innermost frame of a thread; `None`: it has no Python frame.
 fn innermost(known: &[PythonThread], pid: u32, tid: u32) -> Option<Result<u64, Doubtful>> {
     let native_id = id_in_its_own_namespace(pid, tid)?;
-    let mut own = known.iter().filter(|thread| thread.native_id == native_id);
-    let first = own.next()?;
-    // In several interpreters: which of them runs is not to be seen from here.
-    Some(if own.next().is_none() { Ok(first.frame) } else { Err(Doubtful) })
+    let mut own = known.iter().filter(|thread| thread.native_id == Some(native_id));
+    match (own.next(), own.next()) {
+        (Some(only), None) => Some(Ok(only.frame)),
+        // In several interpreters: which of them runs is not to be seen from here.
+        (Some(_), Some(_)) => Some(Err(Doubtful)),
+        (None, _) if known.iter().any(|thread| thread.native_id.is_none()) => Some(Err(Doubtful)),
+        (None, _) => None,
+    }
 }
 
 /// A thread's id as the thread itself sees it, which in a container is another one than here.
