@@ -121,14 +121,19 @@ impl Report {
     /// When they are not, or it knows nothing.
     pub fn assert_known(&self, known: &[Known]) {
         assert!(!known.is_empty(), "the program knows nothing");
-        for fact in known {
-            let rows = self.functions.iter().filter(|row| row.function == fact.function);
-            let counted = rows.fold((0, 0, 0), |(calls, resumes, ends), row| {
-                (calls + row.calls, resumes + row.resumes, ends + row.ends)
-            });
-            let expected = (fact.calls, fact.resumes, fact.calls + fact.resumes);
-            assert_eq!(counted, expected, "calls, resumptions and ends of {}", fact.function);
-        }
+        let differences: Vec<String> = known
+            .iter()
+            .filter_map(|fact| {
+                let rows = self.functions.iter().filter(|row| row.function == fact.function);
+                let counted = rows.fold((0, 0, 0), |(calls, resumes, ends), row| {
+                    (calls + row.calls, resumes + row.resumes, ends + row.ends)
+                });
+                let expected = (fact.calls, fact.resumes, fact.calls + fact.resumes);
+                (counted != expected).then(|| format!("{}: {expected:?}, traced {counted:?}", fact.function))
+            })
+            .collect();
+        let list = differences.join("\n");
+        assert!(differences.is_empty(), "calls, resumptions and ends of functions differ:\n{list}");
     }
 
     fn names(&self) -> Vec<&str> {
