@@ -97,26 +97,29 @@ fn count_duplicate(thread: &Thread) {
 #[inline(always)]
 fn is_repetition(ctx: &ProbeContext, site: Site, thread: &mut Thread, frame: u64, again: bool) -> bool {
     let instruction = function::instruction(ctx, site).unwrap_or(0);
-    let at = hint::black_box((frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize) & (RESUMED - 1);
-    let entry = &mut thread.resumed[at];
+    let entry = resumed_at(thread, frame);
     let last = *entry;
-    // A quick form never runs again for the same RESUME.
-    if site.form() == Form::Quick as u32 {
-        if last.frame == frame {
-            entry.frame = 0;
-        }
+    let noted = last.frame == frame && last.instruction == instruction;
+    let quick = site.form() == Form::Quick as u32;
+    if quick && !noted {
+        // The usual case. If its check fails, the general form takes note.
         return false;
     }
     let version = code_version(site, frame);
-    *entry = ResumedAt { frame, instruction, version };
-    // A RESUME runs again when it has brought its code object up to a new version. A callback of the tool that wanted
-    // that may have run in between.
-    let renewed = last.frame == frame && last.instruction == instruction && last.version != version;
+    *entry = ResumedAt { frame: if quick { 0 } else { frame }, instruction, version };
+    // A RESUME runs again, in whatever form, when it has brought its code object up to a new version. A callback of the
+    // tool that wanted that may have run in between.
+    let renewed = noted && last.version != version;
     // The general form runs when the check of the quick one has failed, which still stands in memory.
-    renewed
-        || (again
-            && site.form() == Form::General as u32
-            && !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode)))
+    let general = site.form() == Form::General as u32;
+    renewed || (again && general && !read_user::<u8>(instruction).is_some_and(|opcode| site.accepts(opcode)))
+}
+
+/// Where to note what RESUME a frame has passed; another frame's note may be there.
+#[inline(always)]
+fn resumed_at(thread: &mut Thread, frame: u64) -> &mut ResumedAt {
+    let at = hint::black_box((frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize) & (RESUMED - 1);
+    &mut thread.resumed[at]
 }
 
 /// The instrumentation version of the code object that a frame executes.
@@ -163,6 +166,13 @@ fn leave(ctx: &ProbeContext, kind: u8) {
     thread.hits += 1;
     thread.last_start = 0;
     let frame = registers::read(ctx, site.frame_register());
+    if site.misses_suspensions() {
+        // Its place may be another call's at once.
+        let entry = resumed_at(thread, frame);
+        if entry.frame == frame {
+            entry.frame = 0;
+        }
+    }
     if thread.hits <= SELF_CHECKED && !function::is_of_function(site.image(), thread.process, frame) {
         function::mismatch(thread.process, site);
         return;

@@ -137,6 +137,9 @@ pub struct Plan {
     pub sites: Vec<ProbeSite>,
 }
 
+/// Offset of `ob_type` in builds with a GIL.
+const GIL_OBJECT_TYPE: u16 = 8;
+
 impl Plan {
     /// What will be missing or uncertain, a sentence each.
     pub fn limits(&self) -> Vec<String> {
@@ -149,13 +152,23 @@ impl Plan {
         }
         match self.unseen {
             Unseen::Nothing => {}
-            Unseen::Suspensions => limits.push(
-                "that a generator or coroutine is suspended comes out at its thread's next event: its own times \
-                 are upper bounds"
-                    .to_owned(),
-            ),
+            Unseen::Suspensions => {
+                limits.push(
+                    "that a generator or coroutine is suspended comes out at its thread's next event: its own times \
+                     are upper bounds"
+                        .to_owned(),
+                );
+                if self.layout.object_type != GIL_OBJECT_TYPE {
+                    limits.push(
+                        "when sys.monitoring or a profiler is switched on or off while a generator is suspended, one \
+                         of its resumptions may be missing"
+                            .to_owned(),
+                    );
+                }
+            }
             Unseen::Unwinds => limits.push(
-                "a function left by an exception ends, for its times, where the exception reached it".to_owned(),
+                "a function left by an exception ends, for its times, where the exception reached it"
+                    .to_owned(),
             ),
         }
         let yields = self.sites.iter().any(|site| site.meaning == Meaning::Yield);
