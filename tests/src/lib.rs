@@ -10,6 +10,7 @@
 mod lines;
 
 pub mod cgroup;
+pub mod copies;
 pub mod kernel;
 pub mod log;
 pub mod program;

@@ -109,6 +109,9 @@ static ALL: u32 = 0;
 #[unsafe(no_mangle)]
 static FOLLOW: u32 = 0;
 
+#[unsafe(no_mangle)]
+static WATCH_EXEC: u32 = 0;
+
 /// Reads one of the kernel's offsets; the verifier sees a constant.
 macro_rules! kernel_offset {
     ($field:ident) => {
@@ -144,6 +147,13 @@ pub(crate) fn all() -> bool {
 pub(crate) fn following() -> bool {
     // SAFETY: a static of this program; volatile because the loader changes it before loading.
     unsafe { ptr::read_volatile(&raw const FOLLOW) != 0 }
+}
+
+/// Is the loader told of every process that calls exec, traced or not?
+#[inline(always)]
+pub(crate) fn watch_exec() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const WATCH_EXEC) != 0 }
 }
 
 /// Adds to one of the single numbers and returns its value before.

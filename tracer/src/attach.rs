@@ -51,13 +51,25 @@ const TRACEPOINTS: [&str; 4] =
     ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
 const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
 
+/// What is done about processes that were not made known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// Nothing.
+    #[default]
+    Ignored,
+    /// Whenever one calls exec, that is told.
+    Told,
+    /// The same, and every process of a hooked image is traced.
+    Traced,
+}
+
 /// What to load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
     /// Size of the ring buffer in bytes, a power of two of at least a page.
     pub ring_bytes: u32,
-    /// Trace every process of a hooked image.
-    pub all: bool,
+    /// What to do about processes that were not made known.
+    pub unknown: Unknown,
     /// Trace the children of traced processes, from their fork on.
     pub follow: bool,
     /// Function globs are given: the kernel side checks each function.
@@ -70,11 +82,21 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             ring_bytes: RING_BYTES,
-            all: false,
+            unknown: Unknown::default(),
             follow: false,
             filtering: false,
             log_level: log::LevelFilter::Off,
         }
+    }
+}
+
+impl LoadOptions {
+    fn traces_all(self) -> bool {
+        self.unknown == Unknown::Traced
+    }
+
+    fn watches_exec(self) -> bool {
+        self.unknown != Unknown::Ignored
     }
 }
 
@@ -121,8 +143,9 @@ impl Kernel {
             .btf(Some(&aya_btf))
             .verifier_log_level(VerifierLogLevel::DISABLE)
             .override_global("KERNEL", &offsets, true)
-            .override_global("ALL", &u32::from(options.all), true)
+            .override_global("ALL", &u32::from(options.traces_all()), true)
             .override_global("FOLLOW", &u32::from(options.follow), true)
+            .override_global("WATCH_EXEC", &u32::from(options.watches_exec()), true)
             .override_global("FILTERING", &u32::from(options.filtering), true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", options.ring_bytes)
@@ -218,8 +241,9 @@ fn load_multi(ebpf: &Ebpf, offsets: &KernelOffsets, options: LoadOptions) -> Opt
     let bytes = |value: u32| value.to_ne_bytes().to_vec();
     let globals = [
         ("KERNEL", offsets.as_bytes().to_vec()),
-        ("ALL", bytes(u32::from(options.all))),
+        ("ALL", bytes(u32::from(options.traces_all()))),
         ("FOLLOW", bytes(u32::from(options.follow))),
+        ("WATCH_EXEC", bytes(u32::from(options.watches_exec()))),
         ("FILTERING", bytes(u32::from(options.filtering))),
         (aya_log::LEVEL, vec![options.log_level as u8]),
     ];

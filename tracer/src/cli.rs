@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod ps;
 pub mod record;
 pub mod report;
+mod select;
 
 use std::{io::stdout, process::ExitCode};
 

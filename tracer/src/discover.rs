@@ -22,7 +22,6 @@ use procfs::{
 use thiserror::Error;
 
 pub use self::{
-    containers::container_name,
     identity::{Identity, command},
     image::ImageFile,
     jit::{Jit, jit, jit_active},
@@ -98,6 +97,9 @@ pub enum NotTraceable {
     },
 }
 
+/// A process id, and what looking at the process came to.
+pub type Found = (u32, Result<PythonProcess, NotTraceable>);
+
 /// Looks at one process.
 ///
 /// # Errors
@@ -107,7 +109,7 @@ pub fn inspect(pid: u32) -> Result<PythonProcess, NotTraceable> {
 }
 
 /// All processes of the machine that run Python, and those that look like it but can't be traced, by process id.
-pub fn processes() -> Vec<(u32, Result<PythonProcess, NotTraceable>)> {
+pub fn processes() -> Vec<Found> {
     let mut seen = image::Seen::default();
     let own = std::process::id();
     let all = process::all_processes().into_iter().flatten().filter_map(Result::ok);

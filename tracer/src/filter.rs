@@ -19,8 +19,9 @@ pub struct FunctionFilter {
     files: Globs,
 }
 
+/// Globs of which any may match.
 #[derive(Clone, Debug, Default)]
-struct Globs {
+pub(crate) struct Globs {
     single: Vec<Glob>,
     set: GlobSet,
 }
@@ -43,7 +44,7 @@ impl FunctionFilter {
 
     /// Are all functions wanted?
     pub fn is_all(&self) -> bool {
-        self.names.single.is_empty() && self.files.single.is_empty()
+        self.names.is_empty() && self.files.is_empty()
     }
 
     /// The same for the kernel side; `None` if there are no globs, or too many.
@@ -56,19 +57,19 @@ impl FunctionFilter {
 
     /// Is this function wanted?
     pub fn matches(&self, function: &Function) -> bool {
-        self.is_all() || self.files.set.is_match(&function.file) || self.matches_name(function)
+        self.is_all() || self.files.is_match(&function.file) || self.matches_name(function)
     }
 
     fn matches_name(&self, function: &Function) -> bool {
-        if self.names.single.is_empty() {
+        if self.names.is_empty() {
             return false;
         }
         let mut dotted = function.name.clone();
         let mut parts = module_parts(&function.file);
-        self.names.set.is_match(&dotted)
+        self.names.is_match(&dotted)
             || parts.any(|part| {
                 dotted = format!("{part}.{dotted}");
-                self.names.set.is_match(&dotted)
+                self.names.is_match(&dotted)
             })
     }
 }
@@ -84,7 +85,19 @@ fn module_parts(file: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Globs {
-    fn new(globs: &[String]) -> Result<Self, BadGlob> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.single.is_empty()
+    }
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        self.set.is_match(text)
+    }
+
+    /// Reads globs.
+    ///
+    /// # Errors
+    /// Names the one that can't be read.
+    pub(crate) fn new(globs: &[String]) -> Result<Self, BadGlob> {
         let bad = |glob: &str, error: &globset::Error| BadGlob {
             glob: glob.to_owned(),
             reason: error.kind().to_string(),

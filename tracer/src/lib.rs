@@ -24,6 +24,7 @@ pub mod python;
 pub mod receive;
 pub mod record;
 pub mod report;
+pub mod select;
 pub mod stacks;
 pub mod summary;
 pub mod text;

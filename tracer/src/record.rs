@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    attach::{Kernel, LoadOptions, calibrate, monotonic_ns},
+    attach::{Kernel, LoadOptions, Unknown, calibrate, monotonic_ns},
     discover::{self, NotTraceable},
     engine::{Engine, Message},
     filter::FunctionFilter,
@@ -24,6 +24,7 @@ use crate::{
     python::plan::SourceChoice,
     receive::{INTERVAL, Receiver},
     report::Report,
+    select::Selectors,
     text::shown,
 };
 use followed::Followed;
@@ -33,11 +34,33 @@ use status_line::StatusLine;
 #[derive(Clone, Debug)]
 pub enum Targets {
     /// These processes.
-    Pids(Vec<u32>),
+    Selected(Selection),
     /// Every Python process there is and every one that starts later.
     All,
     /// A command, from its first function.
     Command(Vec<OsString>),
+}
+
+/// Processes that were asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// By process id.
+    pub pids: Vec<u32>,
+    /// All that match, now or when they call exec later.
+    pub selectors: Selectors,
+    /// Begin even if none matches yet.
+    pub wait: bool,
+}
+
+impl Targets {
+    /// What is to be done about processes that have nothing to do with those that are traced first?
+    fn unknown(&self) -> Unknown {
+        match self {
+            Self::All => Unknown::Traced,
+            Self::Selected(selection) if !selection.selectors.is_empty() => Unknown::Told,
+            Self::Selected(_) | Self::Command(_) => Unknown::Ignored,
+        }
+    }
 }
 
 /// How to record.
@@ -156,7 +179,7 @@ impl Session {
         };
         let (mut kernel, ring) = Kernel::load(LoadOptions {
             ring_bytes: options.ring_bytes,
-            all: matches!(options.targets, Targets::All),
+            unknown: options.targets.unknown(),
             follow: options.follow,
             filtering: !options.filter.is_all(),
             log_level: log::max_level(),
@@ -170,7 +193,7 @@ impl Session {
         while !receiver.drain().is_empty() {}
         let mut followed = Followed::new(kernel, options.source);
         let hooked = match (&options.targets, &held) {
-            (Targets::Pids(pids), _) => pids.iter().map(|&pid| followed.hook(pid)).collect::<Result<_>>()?,
+            (Targets::Selected(selection), _) => followed.hook_selected(selection)?,
             (Targets::All, _) => followed.hook_all(),
             (Targets::Command(_), held) => {
                 held.iter().map(|held| followed.hook(held.pid())).collect::<Result<_>>()?
@@ -185,7 +208,7 @@ impl Session {
         let lines: Vec<_> =
             hooked.into_iter().map(|process| followed.add(process, &engine)).collect::<Result<_>>()?;
         lines.iter().flatten().for_each(|line| note(line));
-        if matches!(options.targets, Targets::All) {
+        if options.targets.unknown() != Unknown::Ignored {
             note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
         }
         let child = held.map(Held::release).transpose().context("let the command run")?;

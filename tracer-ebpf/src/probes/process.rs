@@ -10,8 +10,8 @@ use tracer_common::{
 use crate::{
     kernel::{current_task, read_kernel},
     maps::{
-        FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, all, atomic_add, following,
-        interpreter, kernel_offset, set_interpreter,
+        FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, atomic_add, following,
+        interpreter, kernel_offset, set_interpreter, watch_exec,
     },
     mm,
     ring::{announce, lose, send_counters, send_loss, send_task, send_urgent, with_process},
@@ -82,7 +82,7 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
     let pid_tgid = bpf_get_current_pid_tgid();
     let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
     let Some(process) = process_of(pid) else {
-        if all() {
+        if watch_exec() {
             send_exec(now(), 0, pid, pid);
         }
         return;

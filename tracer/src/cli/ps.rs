@@ -11,7 +11,8 @@ use clap::Args;
 use serde::Serialize;
 
 use self::entry::{Entry, Look};
-use crate::discover;
+use super::select::SelectorArguments;
+use crate::discover::{self, Identity};
 
 /// Version of the JSON form.
 const SCHEMA: u32 = 1;
@@ -19,6 +20,7 @@ const SCHEMA: u32 = 1;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   pytracer ps
+  pytracer ps --name 'gunicorn*' --uid www-data  what `record` would take by the same options
   pytracer ps --json
   pytracer ps --explain 4242                    version, build, every place that would be hooked, or why none is
 
@@ -32,8 +34,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Show how one process would be traced: version, build, sites, instructions
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", conflicts_with = "SelectorArguments")]
     explain: Option<u32>,
+    #[command(flatten)]
+    selectors: SelectorArguments,
 }
 
 /// The list, as the JSON form has it.
@@ -52,11 +56,21 @@ impl Arguments {
         if let Some(pid) = self.explain {
             return explain::run(pid, self.json, out);
         }
+        let selectors = self.selectors.selectors()?;
+        let everyone = selectors.is_empty() && self.selectors.pid.is_empty();
         let mut look = Look::default();
-        let processes: Vec<_> =
-            discover::processes().into_iter().map(|(pid, found)| look.entry(pid, &found)).collect();
+        let mut processes = Vec::new();
+        for (pid, found) in discover::processes() {
+            // One that has ended meanwhile is left out.
+            let Ok(who) = Identity::of(pid) else { continue };
+            if everyone || self.selectors.pid.contains(&pid) || selectors.matches(&who) {
+                processes.push(look.entry(who, &found));
+            }
+        }
         if self.json {
             write_json(&Listing { schema: SCHEMA, processes }, out)
+        } else if processes.is_empty() && !everyone {
+            writeln!(out, "no Python process matches: `pytracer ps` lists all").context("write the list")
         } else {
             listing::write(&processes, listing::width(), out).context("write the list")
         }

@@ -6,34 +6,46 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 use tracer_common::limits::RING_BYTES;
 
-use super::TableArguments;
+use super::{TableArguments, select::SelectorArguments};
 use crate::{
     filter::FunctionFilter,
     log::LogKind,
     python::plan::SourceChoice,
-    record::{self, Options, Outcome, Targets},
+    record::{self, Options, Outcome, Selection, Targets},
 };
 
 /// Exit status when events were lost and `--fail-on-loss` was given.
 const LOST: u8 = 3;
 
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("what to trace").required(true).args(["pid", "all", "command"]), after_help = "Examples:
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[command(
+    group = ArgGroup::new("what to trace").required(true).multiple(true)
+        .args(["pid", "name", "cgroup", "container", "uid", "all", "command"]),
+    group = ArgGroup::new("selector").multiple(true).args(["name", "cgroup", "container", "uid"]),
+    after_help = "Examples:
   pytracer record -p 4242 --duration 10s
   pytracer record -p 4242 -p 4243 --json > report.json
+  pytracer record --name 'gunicorn*' --duration 30s
+  pytracer record --cgroup /system.slice/web.service --container 3f2a9c0d1e5b
+  pytracer record --uid www-data --name celery --wait
   pytracer record -p 4242 --function 'app.*' --file '*/handlers/*.py'
   pytracer record --all --duration 1m --sort rss
   pytracer record -p 4242 --duration 10s --merge
   pytracer record -o rec -- python3 app.py --its-own arguments
 
+Processes are taken that any of -p, --name, --cgroup, --container and --uid matches, also those that start later;
+`pytracer ps` with the same options lists them.
 Ctrl-C ends the recording and prints the report; the traced process runs on.")]
 pub(super) struct Arguments {
-    /// Process to attach to (repeatable)
-    #[arg(short, long = "pid", value_name = "PID")]
-    pid: Vec<u32>,
+    #[command(flatten)]
+    selectors: SelectorArguments,
     /// Every Python process there is, and every one that starts later
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["SelectorArguments", "command"])]
     all: bool,
+    /// Begin even if nothing matches yet, and wait for the first process that does
+    #[arg(long, requires = "selector")]
+    wait: bool,
     /// Leave the children of traced processes alone; without this they are traced too, from their fork on
     #[arg(long)]
     no_follow: bool,
@@ -64,7 +76,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE", value_parser = ring_bytes, default_value_t = RING_BYTES, hide_default_value = true)]
     ring_size: u32,
     /// Command to start and trace from its first function
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "SelectorArguments")]
     command: Vec<OsString>,
 }
 
@@ -73,7 +85,8 @@ impl Arguments {
         let targets = if self.all {
             Targets::All
         } else if self.command.is_empty() {
-            Targets::Pids(self.pid)
+            let selectors = self.selectors.selectors()?;
+            Targets::Selected(Selection { pids: self.selectors.pid, selectors, wait: self.wait })
         } else {
             Targets::Command(self.command)
         };

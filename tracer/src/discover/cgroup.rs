@@ -1,5 +1,7 @@
 //! Control groups, and what their names say: the container and the systemd unit of a process.
 
+use std::{fs, path::Path};
+
 /// The control groups in a `/proc/PID/cgroup`: of the unified hierarchy first, then those of the old ones; each path
 /// once.
 ///
@@ -20,6 +22,24 @@ pub(super) fn paths(text: &str) -> Vec<String> {
         }
     }
     paths
+}
+
+/// The group that a user names: by its path in the hierarchy, with or without the first slash, or by its folder.
+pub fn named(text: &str) -> String {
+    named_below(text, &fs::read_to_string("/proc/self/mounts").unwrap_or_default())
+}
+
+fn named_below(text: &str, mounts: &str) -> String {
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let (folder, kind) = (fields.nth(1)?, fields.next()?);
+        matches!(kind, "cgroup" | "cgroup2").then_some(folder)
+    });
+    // Of mounts within each other the innermost.
+    let inside = mounts.filter_map(|mount| Path::new(text).strip_prefix(mount).ok());
+    let inside = inside.min_by_key(|path| path.as_os_str().len());
+    let path = inside.map_or_else(|| text.into(), |path| path.to_string_lossy());
+    format!("/{}", path.trim_matches('/'))
 }
 
 /// Is the group `path` the group `above`, or below it?
@@ -76,6 +96,8 @@ pub struct Container {
     pub engine: Engine,
     /// Its id, 64 hexadecimal digits; of machines and LXC their name.
     pub id: String,
+    /// The name that it was given, where its engine tells.
+    pub name: Option<String>,
 }
 
 /// The containers that a group is in, the innermost last.
@@ -110,7 +132,7 @@ fn container(part: &str, before: &str) -> Option<Container> {
             _ if before == "libpod_parent" => Engine::Podman,
             _ => Engine::Unknown,
         };
-        return Some(Container { engine, id: id.to_owned() });
+        return Some(Container { engine, id: id.to_owned(), name: None });
     }
     let machine = part.strip_suffix(".scope").and_then(|part| part.strip_prefix("machine-"));
     let nspawn = part.strip_suffix(".service").and_then(|part| part.strip_prefix("systemd-nspawn@"));
@@ -120,7 +142,7 @@ fn container(part: &str, before: &str) -> Option<Container> {
         (None, Some(name)) => (Engine::Lxc, name),
         (None, None) => return None,
     };
-    (!name.is_empty()).then(|| Container { engine, id: name.replace("\\x2d", "-") })
+    (!name.is_empty()).then(|| Container { engine, id: name.replace("\\x2d", "-"), name: None })
 }
 
 fn is_id(text: &str) -> bool {
@@ -196,6 +218,22 @@ mod tests {
         assert_eq!(paths(text), ["/", "/system.slice/a.service", "/m:1"]);
         assert_eq!(paths("0::/a b/c\n"), ["/a b/c"]);
         assert!(paths("damaged\n1\n").is_empty());
+    }
+
+    #[test]
+    fn a_group_is_named_by_path_or_folder() {
+        let mounts = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\n\
+            cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n\
+            cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n";
+        for (text, expected) in [
+            ("/system.slice/web.service", "/system.slice/web.service"),
+            ("system.slice/", "/system.slice"),
+            ("/sys/fs/cgroup/system.slice", "/system.slice"),
+            ("/sys/fs/cgroup/memory/a", "/a"),
+            ("/", "/"),
+        ] {
+            assert_eq!(named_below(text, mounts), expected, "{text}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct PodmanEntry {
 }
 
 /// The name that a container was given; escape where shown. `None`: its engine is another, or elsewhere.
-pub fn container_name(container: &Container) -> Option<String> {
+pub(super) fn name(container: &Container) -> Option<String> {
     name_below(Path::new("/"), container)
 }
 
@@ -64,7 +64,8 @@ mod tests {
         fs::create_dir_all(podman.parent().expect("a folder")).expect("a folder");
         fs::write(podman, format!(r#"[{{"id":"x"}},{{"id":"{id}","names":["db","alias"]}}]"#))
             .expect("a file");
-        let name = |engine, id: &str| name_below(root.path(), &Container { engine, id: id.to_owned() });
+        let name =
+            |engine, id: &str| name_below(root.path(), &Container { engine, id: id.to_owned(), name: None });
         assert_eq!(name(Engine::Docker, &id).as_deref(), Some("web"));
         assert_eq!(name(Engine::Podman, &id).as_deref(), Some("db"));
         assert_eq!(name(Engine::Podman, "x"), None);

@@ -4,6 +4,7 @@ use std::{fs, io, path::Path};
 
 use super::{
     cgroup::{self, Container},
+    containers,
     image::is_python_name,
     script::{Script, script},
 };
@@ -32,6 +33,8 @@ pub struct Identity {
     pub effective_uid: u32,
     /// Control groups, that of the unified hierarchy first.
     pub cgroups: Vec<String>,
+    /// The containers that it is in, the innermost last.
+    pub containers: Vec<Container>,
 }
 
 impl Identity {
@@ -50,6 +53,7 @@ impl Identity {
             .into_iter()
             .flatten()
             .any(|path| is_python_name(Path::new(path)));
+        let cgroups = cgroup::paths(&String::from_utf8_lossy(&read("cgroup").unwrap_or_default()));
         Ok(Self {
             pid,
             inner_pids: status.pids.get(1..).unwrap_or_default().to_vec(),
@@ -59,7 +63,8 @@ impl Identity {
             arguments,
             real_uid: status.real_uid,
             effective_uid: status.effective_uid,
-            cgroups: cgroup::paths(&String::from_utf8_lossy(&read("cgroup").unwrap_or_default())),
+            containers: containers(&cgroups),
+            cgroups,
         })
     }
 
@@ -77,12 +82,16 @@ impl Identity {
     pub fn unit(&self) -> Option<&str> {
         self.cgroups.iter().find_map(|path| cgroup::unit(path))
     }
+}
 
-    /// The containers that it is in, the innermost last.
-    pub fn containers(&self) -> Vec<Container> {
-        let found = self.cgroups.iter().map(|path| cgroup::containers(path));
-        found.into_iter().find(|containers| !containers.is_empty()).unwrap_or_default()
+/// By the first hierarchy that knows of any.
+fn containers(cgroups: &[String]) -> Vec<Container> {
+    let found = cgroups.iter().map(|path| cgroup::containers(path)).find(|found| !found.is_empty());
+    let mut found = found.unwrap_or_default();
+    for container in &mut found {
+        container.name = containers::name(container);
     }
+    found
 }
 
 /// Command line of a process, arguments separated by spaces; empty: none, or it may not be seen. Escape where shown.

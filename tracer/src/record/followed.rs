@@ -4,6 +4,7 @@ mod arrivals;
 mod children;
 mod events;
 mod images;
+mod selected;
 mod silent;
 mod trust;
 
@@ -24,11 +25,12 @@ use self::{
 use super::{note, thread_totals};
 use crate::{
     attach::{Hooks, Kernel, monotonic_ns},
-    discover::{self, PlanCache, PythonProcess},
+    discover::{self, Found, PlanCache, PythonProcess},
     engine::{Engine, Message},
     event::{Event, ProcessIndex},
     pipeline::{ProcessAbout, ProcessTotals, ThreadTotals},
     python::plan::{Plan, SourceChoice},
+    select::Selectors,
     text::one_line,
 };
 
@@ -61,6 +63,8 @@ pub(super) struct Followed {
     processes: BTreeMap<ProcessIndex, Process>,
     images: HashMap<ImageKey, Image>,
     all: bool,
+    /// Processes that match are taken up when they call exec.
+    selectors: Option<Selectors>,
     /// Processes to look at again, by process id: they have called exec, and are no Python processes yet.
     young: HashMap<u32, Young>,
     children: Children,
@@ -82,6 +86,7 @@ impl Followed {
             processes: BTreeMap::new(),
             images: HashMap::new(),
             all: false,
+            selectors: None,
             young: HashMap::new(),
             children: Children::default(),
             late: Vec::new(),
@@ -93,18 +98,20 @@ impl Followed {
 
     /// Hooks one process, all its threads. Its events come once it is [added](Self::add).
     pub(super) fn hook(&mut self, pid: u32) -> Result<Hooked> {
-        let process = discover::inspect(pid)?;
-        let image = self.image_of(&process).with_context(|| format!("process {pid}"))?;
-        let hooks = self.hook_process(image, pid)?;
-        Ok(Hooked { process, image, hooks })
+        self.hook_found(discover::inspect(pid)?).with_context(|| format!("process {pid}"))
     }
 
     /// Hooks the images of all Python processes there are; new processes of them are then taken up by themselves.
     pub(super) fn hook_all(&mut self) -> Vec<Hooked> {
         self.all = true;
+        self.hook_each(discover::processes())
+    }
+
+    /// Hooks each of these processes; one that can't be traced is left out, which is said.
+    fn hook_each(&mut self, found: Vec<Found>) -> Vec<Hooked> {
         let mut hooked = Vec::new();
         let mut refused = 0;
-        for (pid, found) in discover::processes() {
+        for (pid, found) in found {
             match found.map_err(anyhow::Error::from).and_then(|process| self.hook_found(process)) {
                 Ok(process) => hooked.push(process),
                 Err(error) => {
@@ -119,10 +126,11 @@ impl Followed {
         hooked
     }
 
-    /// With `--all`: hooks the process's image, unless that is done.
+    /// Hooks the process alone, or with `--all` its image, unless that is done.
     fn hook_found(&mut self, process: PythonProcess) -> Result<Hooked> {
         let image = self.image_of(&process)?;
-        Ok(Hooked { process, image, hooks: None })
+        let hooks = self.hook_process(image, process.pid)?;
+        Ok(Hooked { process, image, hooks })
     }
 
     /// Makes a process known to the kernel side and to the engine. From here on its events come. Returns what to say
@@ -174,7 +182,12 @@ impl Followed {
     /// Have all processes that were asked for ended, and all that are followed from them?
     pub(super) fn all_ended(&self) -> bool {
         let runs_on = |process: &Process| self.young.get(&process.pid).is_none_or(Young::is_promising);
-        !self.all && !self.processes.values().any(runs_on)
+        !self.takes_up_others() && !self.processes.values().any(runs_on)
+    }
+
+    /// Is a process that calls exec to be looked at?
+    fn takes_up_others(&self) -> bool {
+        self.all || self.selectors.is_some()
     }
 
     /// The processes that run.

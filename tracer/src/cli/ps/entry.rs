@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    discover::{self, Identity, Jit, NotTraceable, PlanCache, PythonProcess, Users, container_name},
+    discover::{self, Identity, Jit, NotTraceable, PlanCache, PythonProcess, Users},
     python::{plan::Plan, traits::Traits},
 };
 
@@ -90,24 +90,23 @@ pub(super) struct Look {
 
 impl Look {
     /// Says what there is to say of a process that was found.
-    pub(super) fn entry(&mut self, pid: u32, found: &Result<PythonProcess, NotTraceable>) -> Entry {
-        let entry = self.who(pid);
+    pub(super) fn entry(&mut self, who: Identity, found: &Result<PythonProcess, NotTraceable>) -> Entry {
+        let entry = self.who(who);
         match found {
             Ok(process) => self.interpreter(entry, process),
             Err(reason) => Entry { reason: Some(reason.to_string()), ..entry },
         }
     }
 
-    fn who(&mut self, pid: u32) -> Entry {
-        let Ok(who) = Identity::of(pid) else { return Entry { pid, ..Entry::default() } };
-        let container = who.containers().pop().map(|container| ContainerEntry {
-            name: container_name(&container),
+    fn who(&mut self, mut who: Identity) -> Entry {
+        let container = who.containers.pop().map(|container| ContainerEntry {
             engine: container.engine.name(),
             id: container.id,
+            name: container.name,
         });
         let mut user = |uid| self.users.name(uid).map(ToOwned::to_owned);
         Entry {
-            pid,
+            pid: who.pid,
             command: who.command(),
             unit: who.unit().map(ToOwned::to_owned),
             cgroup: who.cgroup().map(ToOwned::to_owned),

@@ -12,7 +12,7 @@ use super::{
     write_json,
 };
 use crate::{
-    discover::{self, PythonProcess},
+    discover::{self, Identity, PythonProcess},
     python::plan::{Plan, ProbeSite},
     text::shown,
     units,
@@ -52,7 +52,7 @@ pub(super) fn run(pid: u32, json: bool, out: &mut impl Write) -> Result<()> {
     let mut look = Look::default();
     let planned = look.plans.plan(&process.image);
     let found = Ok(process);
-    let entry = look.entry(pid, &found);
+    let entry = look.entry(Identity::of(pid).unwrap_or_default(), &found);
     let (Ok(process), plan) = (found, planned.as_ref().as_ref().ok()) else { return Ok(()) };
     if json {
         let sites = plan.map(|plan| plan.sites.iter().map(Site::from).collect()).unwrap_or_default();
@@ -159,7 +159,7 @@ mod tests {
             bias: 0x1000,
             start_ticks: 0,
         };
-        let entry = Look::default().entry(1, &Ok(process.clone()));
+        let entry = Look::default().entry(Identity::default(), &Ok(process.clone()));
         let mut out = Vec::new();
         write(&entry, &process, Some(&plan), &mut out).expect("a buffer");
         let text = String::from_utf8(out).expect("text");
@@ -184,7 +184,7 @@ mod tests {
             bias: 0,
             start_ticks: 0,
         };
-        let entry = Look::default().entry(1, &Ok(process.clone()));
+        let entry = Look::default().entry(Identity::default(), &Ok(process.clone()));
         let mut out = Vec::new();
         write(&entry, &process, None, &mut out).expect("a buffer");
         let text = String::from_utf8(out).expect("text");

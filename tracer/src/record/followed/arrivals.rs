@@ -187,6 +187,7 @@ impl Followed {
         let now_ns = monotonic_ns();
         let age_ns = now_ns.saturating_sub(exec_ns);
         if age_ns > LAST_LOOK_NS {
+            self.young.remove(&pid);
             return false;
         }
         let next_ns = exec_ns + (2 * age_ns).max(FIRST_LOOK_NS);
@@ -194,8 +195,17 @@ impl Followed {
         true
     }
 
-    /// With `--all`: has a process that called exec become a Python process?
+    /// Has a process that called exec become a Python process that is to be traced?
     pub(super) fn look_at_young(&mut self, pid: u32, exec_ns: u64, engine: &Engine) {
+        // One that was found when the recording began may have called exec just before.
+        if self.pids().any(|known| known == pid) {
+            self.young.remove(&pid);
+            return;
+        }
+        if !self.all && !self.is_selected(pid) {
+            self.look_again(pid, None, exec_ns);
+            return;
+        }
         match discover::inspect(pid) {
             Ok(process) => {
                 self.young.remove(&pid);

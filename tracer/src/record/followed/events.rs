@@ -61,7 +61,7 @@ impl Followed {
                     }
                     self.exec(index, pid, time_ns, engine);
                 }
-                Event::Exec { time_ns, process: None, pid, .. } if self.all => {
+                Event::Exec { time_ns, process: None, pid, .. } if self.takes_up_others() => {
                     self.look_at_young(pid, time_ns, engine);
                 }
                 _ => {}
