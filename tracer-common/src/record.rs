@@ -166,9 +166,9 @@ record! {
     TaskRecord, 24, {
         /// See [`Header`].
         header: Header,
-        /// Kernel process id (tgid), initial PID namespace.
+        /// Process id (the kernel's tgid), as the loader's PID namespace has it.
         pid: u32,
-        /// Thread id, for EXEC the one before it; the parent's pid for FORK.
+        /// Thread id, for EXEC the one before it (0: another one, not known any more); the parent's pid for FORK.
         other: u32,
     }
 }

@@ -225,6 +225,25 @@ pub struct KernelOffsets {
     pub task_signal: u32,
     /// `signal_struct.live`
     pub signal_live: u32,
+    /// Inode number of the loader's PID namespace; 0: the machine's first. What follows up to `namespace_inode` is then
+    /// not used.
+    pub pid_namespace: u32,
+    /// `task_struct.thread_pid`
+    pub task_thread_pid: u32,
+    /// `task_struct.group_leader`
+    pub task_group_leader: u32,
+    /// `pid.level`
+    pub pid_level: u32,
+    /// `pid.numbers`
+    pub pid_numbers: u32,
+    /// Size of `upid`
+    pub upid_size: u32,
+    /// `upid.nr`
+    pub upid_nr: u32,
+    /// `upid.ns`
+    pub upid_ns: u32,
+    /// `pid_namespace.ns.inum`
+    pub namespace_inode: u32,
     /// Possible CPUs.
     pub cpus: u32,
 }

@@ -7,6 +7,7 @@
 mod chain;
 mod function;
 mod globs;
+mod ids;
 mod kernel;
 mod maps;
 mod mm;

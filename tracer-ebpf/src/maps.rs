@@ -97,6 +97,15 @@ static KERNEL: KernelOffsets = KernelOffsets {
     task_tgid: 0,
     task_signal: 0,
     signal_live: 0,
+    pid_namespace: 0,
+    task_thread_pid: 0,
+    task_group_leader: 0,
+    pid_level: 0,
+    pid_numbers: 0,
+    upid_size: 0,
+    upid_nr: 0,
+    upid_ns: 0,
+    namespace_inode: 0,
     cpus: 0,
 };
 

@@ -1,15 +1,13 @@
 //! From a hit to the slot of the thread that runs: kept per CPU by `sched_switch`, made on first sight.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_ktime_get_ns},
-};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns};
 use tracer_common::{
     record::kind,
     state::{Process, Thread, total},
 };
 
 use crate::{
+    ids,
     kernel::current_task,
     maps::{
         CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total,
@@ -67,8 +65,10 @@ pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
 /// which `--all` takes up a process it has not seen.
 #[inline(never)]
 pub(crate) fn enter(image: u32) -> u32 {
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    let (pid, tid) = ids::current();
+    if pid == 0 {
+        return 0;
+    }
     if let Some(slot) = TASKS.get_ptr(tid) {
         // SAFETY: a live map value.
         let slot = unsafe { *slot };

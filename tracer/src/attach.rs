@@ -7,6 +7,7 @@ pub mod calibrate;
 mod error;
 mod hooks;
 mod multi;
+mod namespace;
 mod offsets;
 mod release;
 mod tables;
@@ -137,7 +138,8 @@ impl Kernel {
             return Err(AttachError::NoObject);
         }
         let btf = Btf::of_kernel()?;
-        let offsets = offsets::of_kernel(&btf).map_err(AttachError::Structure)?;
+        let namespace = namespace::of_this_process().map_err(AttachError::Namespace)?;
+        let offsets = offsets::of_kernel(&btf, namespace).map_err(AttachError::Structure)?;
         let aya_btf = aya::Btf::from_sys_fs()?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&aya_btf))

@@ -2,10 +2,7 @@
 
 use core::{hint, ptr};
 
-use aya_ebpf::{
-    EbpfContext as _, helpers::bpf_get_current_pid_tgid, helpers::generated::bpf_get_attach_cookie,
-    programs::ProbeContext,
-};
+use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_get_attach_cookie, programs::ProbeContext};
 use aya_log_ebpf::debug;
 use tracer_common::{
     layout::Layout,
@@ -15,7 +12,7 @@ use tracer_common::{
 };
 
 use crate::{
-    chain, function,
+    chain, function, ids,
     kernel::read_user,
     maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering, interpreter},
     registers,
@@ -250,7 +247,7 @@ fn was_suspended(layout: &Layout, frame: u64) -> bool {
 #[inline(always)]
 pub(crate) fn code_freed(ctx: &ProbeContext) {
     let site = site(ctx);
-    let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let (pid, _) = ids::current();
     let Some(process) = PROCESS_OF.get_ptr(pid) else { return };
     // SAFETY: a live map value.
     let process = unsafe { *process };

@@ -1,12 +1,13 @@
 //! Resident memory and page faults.
 
-use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::BtfTracePointContext};
+use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::{
     record::{Header, RssRecord, flag, kind},
     state::{Process, RssLocal, Thread},
 };
 
 use crate::{
+    ids,
     kernel::current_task,
     maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, interpreter},
     mm::{self, MEMBERS},
@@ -77,8 +78,7 @@ fn change(mm: u64, member: u32, process: u32) -> u32 {
 fn report(entry: *const Process, member: u32, process: u32, delta: i64) -> bool {
     // SAFETY: a live map value.
     let (pid, mm) = unsafe { ((*entry).pid, (*entry).mm) };
-    let own_task =
-        (bpf_get_current_pid_tgid() >> 32) as u32 == pid && mm::of_task(current_task()) == Some(mm);
+    let own_task = ids::current().0 == pid && mm::of_task(current_task()) == Some(mm);
     let time_ns = now();
     let (thread, flags) = if own_task { (own_slot(pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
     let header = Header { time_ns, value: process, thread: thread as u16, kind: kind::RSS, flags };

@@ -1,6 +1,6 @@
 //! Processes and threads that come and go.
 
-use aya_ebpf::{helpers::bpf_get_current_pid_tgid, programs::BtfTracePointContext};
+use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
 use tracer_common::{
     record::{Header, TaskRecord, flag, kind},
@@ -8,6 +8,7 @@ use tracer_common::{
 };
 
 use crate::{
+    ids,
     kernel::{current_task, read_kernel},
     maps::{
         FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, atomic_add, following,
@@ -29,11 +30,11 @@ pub(crate) fn fork(ctx: &BtfTracePointContext) {
     if !following() {
         return;
     }
-    let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let (parent, _) = ids::current();
     let Some(process) = process_of(parent) else { return };
     let task = ctx.arg::<u64>(1);
-    let Some(child) = read_kernel::<u32>(task + kernel_offset!(task_tgid)) else { return };
-    if child != parent {
+    let child = ids::process_of(task);
+    if child != parent && child != 0 {
         debug!(ctx, "process {} forked {}", parent, child);
         if follow(process, parent, child, task) == 0 {
             add_total(total::NOT_FOLLOWED, 1);
@@ -79,10 +80,9 @@ fn follow(parent_process: u32, parent: u32, child: u32, task: u64) -> u32 {
 /// perhaps its interpreter are new.
 #[inline(always)]
 pub(crate) fn exec(ctx: &BtfTracePointContext) {
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    let (pid, tid) = ids::current();
     let Some(process) = process_of(pid) else {
-        if watch_exec() {
+        if watch_exec() && pid != 0 {
             send_exec(now(), 0, pid, pid);
         }
         return;
@@ -100,7 +100,7 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         set_interpreter(process, interpreter.image, 0);
     }
     let time_ns = now();
-    let old_tid = ctx.arg::<u32>(1);
+    let old_tid = ids::before_exec(ctx.arg::<u32>(1));
     if old_tid != tid {
         // Not the first thread has called exec: it goes on under the first one's id.
         leave(old_tid, pid, time_ns);
@@ -128,8 +128,7 @@ fn send_exec(time_ns: u64, process: u32, pid: u32, old_tid: u32) {
 /// A task ends.
 #[inline(always)]
 pub(crate) fn exit(ctx: &BtfTracePointContext) {
-    let pid_tgid = bpf_get_current_pid_tgid();
-    let (pid, tid) = ((pid_tgid >> 32) as u32, pid_tgid as u32);
+    let (pid, tid) = ids::current();
     let time_ns = now();
     leave(tid, pid, time_ns);
     let Some(process) = process_of(pid) else { return };

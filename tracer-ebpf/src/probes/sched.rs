@@ -3,8 +3,8 @@
 use aya_ebpf::programs::BtfTracePointContext;
 
 use crate::{
-    kernel::read_kernel,
-    maps::{CURRENT, TASKS, THREADS, kernel_offset},
+    ids,
+    maps::{CURRENT, TASKS, THREADS},
     mm,
     thread::{UNTRACED, note, now},
 };
@@ -50,7 +50,6 @@ pub(crate) fn switch(ctx: &BtfTracePointContext) {
 /// Slot of a task; 0: not traced.
 #[inline(always)]
 fn slot_of(task: u64) -> u32 {
-    let Some(tid) = read_kernel::<u32>(task + kernel_offset!(task_pid)) else { return 0 };
     // SAFETY: a live map value.
-    TASKS.get_ptr(tid).map_or(0, |slot| unsafe { *slot })
+    TASKS.get_ptr(ids::thread_of(task)).map_or(0, |slot| unsafe { *slot })
 }

@@ -47,6 +47,9 @@ pub enum AttachError {
         /// Why.
         source: ProgramError,
     },
+    /// The PID namespace can't be told.
+    #[error("can't tell which processes are which: {0}")]
+    Namespace(io::Error),
     /// A map operation failed.
     #[error("kernel map: {0}")]
     Map(#[from] MapError),

@@ -9,9 +9,11 @@ use crate::btf::Btf;
 /// Where resident memory counters are not an array of `percpu_counter` (before Linux 6.2) the memory fields stay 0:
 /// the programs then leave memory out.
 ///
+/// `pid_namespace` is the inode number of ours; 0: the machine's first.
+///
 /// # Errors
 /// The structure and field that this kernel's BTF does not have.
-pub(super) fn of_kernel(btf: &Btf) -> Result<KernelOffsets, String> {
+pub(super) fn of_kernel(btf: &Btf, pid_namespace: u32) -> Result<KernelOffsets, String> {
     let offset = |structure: &str, member: &str| {
         btf.member_offset(structure, member).ok_or_else(|| format!("{structure}.{member}"))
     };
@@ -23,8 +25,19 @@ pub(super) fn of_kernel(btf: &Btf) -> Result<KernelOffsets, String> {
         signal_live: offset("signal_struct", "live")?,
         array_pptrs: offset("bpf_array", "pptrs")?,
         cpus: possible_cpus(),
+        pid_namespace,
         ..KernelOffsets::default()
     };
+    if pid_namespace != 0 {
+        offsets.task_thread_pid = offset("task_struct", "thread_pid")?;
+        offsets.task_group_leader = offset("task_struct", "group_leader")?;
+        offsets.pid_level = offset("pid", "level")?;
+        offsets.pid_numbers = offset("pid", "numbers")?;
+        offsets.upid_size = btf.struct_size("upid").ok_or("upid")?;
+        offsets.upid_nr = offset("upid", "nr")?;
+        offsets.upid_ns = offset("upid", "ns")?;
+        offsets.namespace_inode = offset("pid_namespace", "ns")? + offset("ns_common", "inum")?;
+    }
     if btf.member_array("mm_struct", "rss_stat").is_some_and(|(element, _)| element == "percpu_counter") {
         offsets.mm_users = offset("mm_struct", "mm_users")?;
         offsets.mm_rss_stat = offset("mm_struct", "rss_stat")?;
