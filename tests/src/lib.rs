@@ -13,6 +13,7 @@ pub mod cgroup;
 pub mod copies;
 pub mod kernel;
 pub mod log;
+pub mod namespaces;
 pub mod program;
 pub mod python;
 pub mod report;

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{lines::Lines, python::Python, wait};
+use crate::{lines::Lines, namespaces, python::Python, wait};
 
 /// Something a program knows about itself. Which fields there are depends on the program.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,6 +56,23 @@ impl Target {
 
     /// Starts a program by a command that becomes its interpreter, and waits until it is ready.
     pub fn spawn(command: &mut Command) -> Self {
+        let (mut target, ready) = Self::ready(command);
+        target.pid = target.child.id();
+        assert_eq!(ready, target.pid, "the PID of the command is that of the interpreter");
+        target
+    }
+
+    /// The same by a command that starts the interpreter in a PID namespace of its own.
+    pub fn spawn_inside(command: &mut Command) -> Self {
+        let (mut target, ready) = Self::ready(command);
+        target.pid = namespaces::youngest(target.child.id());
+        let pids = namespaces::pids(target.pid);
+        assert!(pids.len() > 1 && pids.last() == Some(&ready), "{ready} is not the innermost of {pids:?}");
+        target
+    }
+
+    /// Starts a command and waits until the program is ready. Returns the PID by which it sees itself.
+    fn ready(command: &mut Command) -> (Self, u32) {
         let mut child = command
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
@@ -63,11 +80,9 @@ impl Target {
             .spawn()
             .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().expect("it is a pipe"));
-        let pid = child.id();
-        let mut target = Self { child, stdin, stdout: Lines::of(stdout), pid };
+        let mut target = Self { child, stdin, stdout: Lines::of(stdout), pid: 0 };
         let ready = target.stdout.until("ready", |line| line.starts_with("ready "));
-        assert_eq!(ready, format!("ready {pid}"), "the PID of the command is that of the interpreter");
-        target
+        (target, ready["ready ".len()..].parse().expect("a PID"))
     }
 
     /// Its PID.

@@ -22,7 +22,7 @@ use procfs::{
 use thiserror::Error;
 
 pub use self::{
-    identity::{Identity, command},
+    identity::{Identity, command, inner_pids, own_tid},
     image::ImageFile,
     jit::{Jit, jit, jit_active},
     plans::{PlanCache, Planned},

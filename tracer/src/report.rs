@@ -93,6 +93,9 @@ pub struct ProcessReport {
     /// Events lost.
     #[serde(default)]
     pub lost: u64,
+    /// Its ids in PID namespaces below pytracer's, the last as it sees itself.
+    #[serde(default)]
+    pub inner_pids: Vec<u32>,
 }
 
 /// The sums of one function.

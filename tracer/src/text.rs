@@ -23,6 +23,14 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A process id, and the one by which the process sees itself, if it is another: `4242 (7 in its PID namespace)`.
+pub fn pid_words(pid: u32, inner_pids: &[u32]) -> String {
+    match inner_pids.last() {
+        Some(inner) => format!("{pid} ({inner} in its PID namespace)"),
+        None => pid.to_string(),
+    }
+}
+
 /// An error with its causes on one line; a cause that a message names already is not said twice.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
@@ -62,6 +70,12 @@ mod tests {
         assert_eq!(shown("\x7f\u{9b}31m"), "\\x7f\\x9b31m");
         assert_eq!(shown("x\u{202e}y\u{2066}z"), "x\\u{202e}y\\u{2066}z");
         assert_eq!(shown("\u{2028}\u{200f}"), "\\u{2028}\\u{200f}");
+    }
+
+    #[test]
+    fn a_pid_is_shown_as_both_sides_see_it() {
+        assert_eq!(pid_words(4242, &[]), "4242");
+        assert_eq!(pid_words(4242, &[31, 7]), "4242 (7 in its PID namespace)");
     }
 
     #[test]

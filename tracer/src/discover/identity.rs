@@ -44,7 +44,7 @@ impl Identity {
     /// If it is gone, or may not be looked at.
     pub fn of(pid: u32) -> io::Result<Self> {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}"));
-        let status = Status::parse(&String::from_utf8_lossy(&read("status")?));
+        let status = Status::read(&format!("/proc/{pid}/status"))?;
         let name = String::from_utf8_lossy(&read("comm")?).trim_end_matches('\n').to_owned();
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
         let program = program.to_string_lossy().into_owned();
@@ -56,7 +56,7 @@ impl Identity {
         let cgroups = cgroup::paths(&String::from_utf8_lossy(&read("cgroup").unwrap_or_default()));
         Ok(Self {
             pid,
-            inner_pids: status.pids.get(1..).unwrap_or_default().to_vec(),
+            inner_pids: status.inner_pids(),
             name,
             program,
             script: runs_python.then(|| script(&arguments)).flatten(),
@@ -99,6 +99,16 @@ pub fn command(pid: u32) -> String {
     arguments(pid).join(" ")
 }
 
+/// The ids of a process in the PID namespaces below ours, the last as it sees itself; empty: it is in ours, or gone.
+pub fn inner_pids(pid: u32) -> Vec<u32> {
+    Status::read(&format!("/proc/{pid}/status")).map(|status| status.inner_pids()).unwrap_or_default()
+}
+
+/// The id of a thread as it sees itself, which in a PID namespace below ours is another one than here; `None`: it is gone.
+pub fn own_tid(pid: u32, tid: u32) -> Option<u32> {
+    Status::read(&format!("/proc/{pid}/task/{tid}/status")).ok()?.pids.last().copied()
+}
+
 /// Command line of a process, argument by argument; empty: none, or it may not be seen.
 pub(super) fn arguments(pid: u32) -> Vec<String> {
     let mut bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -122,6 +132,10 @@ struct Status {
 }
 
 impl Status {
+    fn read(path: &str) -> io::Result<Self> {
+        Ok(Self::parse(&String::from_utf8_lossy(&fs::read(path)?)))
+    }
+
     fn parse(text: &str) -> Self {
         let numbers = |key: &str| -> Vec<u32> {
             let line = text.lines().find_map(|line| line.strip_prefix(key));
@@ -130,6 +144,10 @@ impl Status {
         let uids = numbers("Uid:");
         let uid = |at: usize| uids.get(at).copied().unwrap_or_default();
         Self { real_uid: uid(0), effective_uid: uid(1), pids: numbers("NSpid:") }
+    }
+
+    fn inner_pids(&self) -> Vec<u32> {
+        self.pids.get(1..).unwrap_or_default().to_vec()
     }
 }
 
@@ -153,7 +171,7 @@ mod tests {
     fn ids_of_nested_namespaces() {
         let status = Status::parse("Name:\tx\nUid:\t1000\t0\t0\t0\nNSpid:\t4711\t12\t1\n");
         assert_eq!((status.real_uid, status.effective_uid), (1000, 0));
-        assert_eq!(status.pids, [4711, 12, 1]);
-        assert!(Status::parse("").pids.is_empty());
+        assert_eq!(status.inner_pids(), [12, 1]);
+        assert!(Status::parse("").inner_pids().is_empty());
     }
 }

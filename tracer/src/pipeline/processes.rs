@@ -13,6 +13,8 @@ pub struct ProcessAbout {
     pub parent: Option<u32>,
     /// Command line; escape where shown.
     pub command: Option<String>,
+    /// Its ids in PID namespaces below ours, the last as it sees itself.
+    pub inner_pids: Vec<u32>,
     /// Version of its interpreter.
     pub version: Option<String>,
     /// How it is traced.
@@ -22,9 +24,12 @@ pub struct ProcessAbout {
 impl ProcessAbout {
     /// Adds what is known of the process now.
     pub(super) fn add(&mut self, other: Self) {
-        let Self { parent, command, version, source } = other;
+        let Self { parent, command, inner_pids, version, source } = other;
         self.parent = self.parent.or(parent);
         self.command = command.or(self.command.take());
+        if !inner_pids.is_empty() {
+            self.inner_pids = inner_pids;
+        }
         self.version = version.or(self.version.take());
         self.source = source.or(self.source.take());
     }
@@ -142,7 +147,7 @@ impl Process {
     }
 
     fn report(&self, number: usize) -> ProcessReport {
-        let ProcessAbout { parent, command, version, source } = self.about.clone();
+        let ProcessAbout { parent, command, inner_pids, version, source } = self.about.clone();
         ProcessReport {
             process: number,
             pid: self.pid,
@@ -157,6 +162,7 @@ impl Process {
             no_frame_rss_bytes: self.memory.no_frame_bytes(),
             swap_bytes: self.memory.swap_bytes(),
             lost: self.lost(),
+            inner_pids,
         }
     }
 }

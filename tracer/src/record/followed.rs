@@ -31,7 +31,7 @@ use crate::{
     pipeline::{ProcessAbout, ProcessTotals, ThreadTotals},
     python::plan::{Plan, SourceChoice},
     select::Selectors,
-    text::one_line,
+    text::{one_line, pid_words},
 };
 
 /// One process.
@@ -154,13 +154,14 @@ impl Followed {
         for (thread, tid) in self.kernel.seed_threads(pid, index)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
         }
+        let pid = pid_words(pid, &discover::inner_pids(pid));
         Ok(Some(format!("attached to process {pid}: CPython {version}, {source} ({sites} sites)")))
     }
 
     /// Tells the engine what an index stands for. `parent`: the traced process that forked it.
     fn introduce(&mut self, index: ProcessIndex, process: Process, parent: Option<u32>, engine: &Engine) {
         let Some(plan) = self.images.get(&process.image).and_then(Image::plan) else { return };
-        let (pid, command) = (process.pid, discover::command(process.pid));
+        let pid = process.pid;
         // What holds of a child holds of its parent, and was said.
         if !process.child {
             if discover::jit_active(pid) {
@@ -175,7 +176,7 @@ impl Followed {
                 ));
             }
         }
-        engine.tell(Message::Process(index, pid, about(plan, command, parent)));
+        engine.tell(Message::Process(index, pid, about(pid, plan, parent)));
         self.processes.insert(index, process);
     }
 
@@ -248,9 +249,15 @@ impl Followed {
 }
 
 /// What is known of a process of an image.
-fn about(plan: &Plan, command: String, parent: Option<u32>) -> ProcessAbout {
+fn about(pid: u32, plan: &Plan, parent: Option<u32>) -> ProcessAbout {
     let (version, source) = (plan.version.to_string(), plan.source.to_string());
-    ProcessAbout { parent, command: Some(command), version: Some(version), source: Some(source) }
+    ProcessAbout {
+        parent,
+        command: Some(discover::command(pid)),
+        inner_pids: discover::inner_pids(pid),
+        version: Some(version),
+        source: Some(source),
+    }
 }
 
 /// Single numbers that the kernel side counts up.

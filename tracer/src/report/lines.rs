@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::fit::cut_middle;
 use super::{Account, FunctionReport, ProcessReport, Report};
-use crate::text::shown;
+use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
 
 const ALERT: &str = "\x1b[1;31m";
@@ -48,7 +48,7 @@ pub(super) fn footer(report: &Report, colour: bool) -> String {
 
 /// What a process is, in one line no wider than the terminal.
 pub(super) fn process(process: &ProcessReport, width: Option<u16>) -> String {
-    let mut out = format!("process {}", process.pid);
+    let mut out = format!("process {}", pid_words(process.pid, &process.inner_pids));
     if let Some(version) = &process.version {
         let _ = write!(out, ", CPython {}", shown(version));
     }

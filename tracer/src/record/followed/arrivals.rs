@@ -165,7 +165,7 @@ impl Followed {
         if let Some(known) = self.processes.get_mut(&index) {
             known.command = discover::command(pid);
         }
-        engine.tell(Message::Process(index, pid, about(plan, discover::command(pid), None)));
+        engine.tell(Message::Process(index, pid, about(pid, plan, None)));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tracer_common::state::{Thread, cached, thread_state};
 
 use super::{Followed, Process, images::Image};
 use crate::{
-    decode,
+    decode, discover,
     event::{Event, FrameEvent, FunctionId, ProcessIndex, Slot},
     record::thread_totals,
     unwind::{PythonStack, PythonThread, Unwinder},
@@ -124,7 +124,7 @@ struct Doubtful;
 
 /// The innermost frame of a thread; `None`: it has no Python frame.
 fn innermost(known: &[PythonThread], pid: u32, tid: u32) -> Option<Result<u64, Doubtful>> {
-    let native_id = id_in_its_own_namespace(pid, tid)?;
+    let native_id = discover::own_tid(pid, tid)?;
     let mut own = known.iter().filter(|thread| thread.native_id == Some(native_id));
     match (own.next(), own.next()) {
         (Some(only), None) => Some(Ok(only.frame)),
@@ -133,13 +133,6 @@ fn innermost(known: &[PythonThread], pid: u32, tid: u32) -> Option<Result<u64, D
         (None, _) if known.iter().any(|thread| thread.native_id.is_none()) => Some(Err(Doubtful)),
         (None, _) => None,
     }
-}
-
-/// A thread's id as the thread itself sees it, which in a container is another one than here.
-fn id_in_its_own_namespace(pid: u32, tid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).ok()?;
-    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    ids.split_ascii_whitespace().last()?.parse().ok()
 }
 
 /// Resident memory of a process by [`Member`](crate::event::Member).
