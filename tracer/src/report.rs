@@ -1,7 +1,7 @@
 //! What a run found out. The JSON form is a contract: keys are added, never renamed.
 
 pub(crate) mod fit;
-mod lines;
+pub(crate) mod lines;
 pub mod table;
 
 use std::cmp::Reverse;

@@ -67,7 +67,7 @@ pub(super) fn process(process: &ProcessReport, width: Option<u16>) -> String {
 }
 
 /// The text with lines that are too long for a terminal broken between words, the rest set in.
-pub(super) fn folded(text: &str, width: usize) -> String {
+pub(crate) fn folded(text: &str, width: usize) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     for line in text.lines() {
         let mut rest = line;

@@ -5,10 +5,14 @@ use std::io::{self, IsTerminal as _, Write};
 use comfy_table::{ContentArrangement, Row, Table, presets};
 
 use super::entry::Entry;
-use crate::{report::fit::cut_middle, text::shown, units};
+use crate::{
+    report::{fit::cut_middle, lines::folded},
+    text::shown,
+    units,
+};
 
 /// Before the lines below a row.
-const INDENT: &str = "        ";
+const INDENT: &str = "    ";
 /// Digits of a container's id that are shown: as many as its engine shows.
 const ID_DIGITS: usize = 12;
 
@@ -39,7 +43,9 @@ pub(super) fn write(entries: &[Entry], width: Option<u16>, out: &mut impl Write)
         }
         let limits = entry.limits.iter().filter(|_| !entry.exact);
         for said in entry.reason.iter().chain(limits) {
-            writeln!(out, "{INDENT}{}", shown(said))?;
+            let line = format!("{INDENT}{}\n", shown(said));
+            let lines = width.map(|width| folded(&line, width.into()));
+            write!(out, "{}", lines.unwrap_or(line))?;
         }
     }
     Ok(())
@@ -54,8 +60,14 @@ fn cells(entry: &Entry) -> [String; 7] {
         or_dash(&entry.source),
         entry.verdict().to_owned(),
         entry.call_cost_ns.map_or("-".to_owned(), |ns| format!("~{}", units::duration(ns))),
-        shown(&entry.command).into_owned(),
+        shown(without_folder(&entry.command)).into_owned(),
     ]
+}
+
+/// A command line without the folder of its program: the line below has it, and what follows says more.
+fn without_folder(command: &str) -> &str {
+    let program = command.split(' ').next().unwrap_or_default();
+    program.rfind('/').map_or(command, |slash| &command[slash + 1..])
 }
 
 /// As pytracer sees it, and as it sees itself: `4242 (7)`.
@@ -154,12 +166,15 @@ mod tests {
     #[test]
     fn a_listing_fits_80_columns_and_hides_controls() {
         let long = format!("python3.11 \x1b]0;x\x07 {}", "argument ".repeat(40));
-        let mut entries = [entry(&long, Some("eval+usdt")), entry("python3 a.py", None)];
+        let mut entries = [entry(&long, Some("eval+usdt")), entry("/usr/bin/python3 a.py", None)];
+        entries[1].reason =
+            Some("CPython 3.11.2 (...) is not supported yet, ".to_owned() + &"why ".repeat(20));
         entries[0].interpreter = Some(format!("/opt/\x1b{}python3.11", "long/".repeat(30)));
         let text = text(&entries, Some(80));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-        assert_eq!(text.lines().count(), 6, "{text}");
-        assert!(!text.contains('\x1b') && text.contains("  CPython 3.11.2 (...)"), "{text}");
+        assert_eq!(text.lines().count(), 7, "{text}");
+        assert!(!text.contains('\x1b') && text.contains("\n    CPython 3.11.2 (...)"), "{text}");
+        assert!(text.contains("  python3 a.py\n"), "{text}");
         assert!(text.contains("~1.30 us"), "{text}");
     }
 
@@ -187,6 +202,6 @@ mod tests {
         (jit.exact, jit.jit) = (false, Some("on"));
         jit.limits = vec!["its JIT compiler is on".to_owned()];
         let text = text(&[jit], None);
-        assert!(text.contains("incomplete") && text.contains("        its JIT compiler is on\n"), "{text}");
+        assert!(text.contains("incomplete") && text.contains("\n    its JIT compiler is on\n"), "{text}");
     }
 }
