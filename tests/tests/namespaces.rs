@@ -112,6 +112,17 @@ fn one_below_the_other() {
     truth::assert_equal(&truth::of(Python::DEBIAN_3_11, "calls.py", &[]), &truth::counted(&report));
 }
 
+/// Ids from another namespace's `/proc` would be of other processes.
+#[test]
+fn a_proc_of_another_namespace_is_refused() {
+    let mut command = Command::new("unshare");
+    command.args(["--fork", "--kill-child", "--pid", "--"]);
+    let output = pytracer(&mut command, &["record", "-p", "1"]).output().expect("run pytracer");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+    assert!(stderr.contains("/proc shows another PID namespace"), "{stderr}");
+}
+
 /// Processes that pytracer can't see are none of its own, though they run the interpreter that it hooks.
 #[test]
 fn all_are_those_of_the_namespace() {

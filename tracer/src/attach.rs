@@ -7,7 +7,7 @@ pub mod calibrate;
 mod error;
 mod hooks;
 mod multi;
-mod namespace;
+pub mod namespace;
 mod offsets;
 mod release;
 mod tables;

@@ -48,7 +48,7 @@ pub enum AttachError {
         source: ProgramError,
     },
     /// The PID namespace can't be told.
-    #[error("can't tell which processes are which: {0}")]
+    #[error("can't tell which processes are which: {0}: mount one of this namespace (unshare --mount-proc)")]
     Namespace(io::Error),
     /// A map operation failed.
     #[error("kernel map: {0}")]

@@ -9,12 +9,10 @@ const FIRST: u64 = 0xefff_fffc;
 ///
 /// # Errors
 /// If `/proc` shows the processes of another namespace than ours: ids from there would mean nothing to the kernel.
-pub(super) fn of_this_process() -> io::Result<u32> {
+pub fn of_this_process() -> io::Result<u32> {
     let shown = fs::read_link("/proc/self")?;
     if shown.to_str() != Some(std::process::id().to_string().as_str()) {
-        return Err(io::Error::other(
-            "/proc shows another PID namespace than pytracer's own: mount it anew (unshare --mount-proc)",
-        ));
+        return Err(io::Error::other("/proc shows another PID namespace than pytracer's own"));
     }
     let inode = fs::metadata("/proc/self/ns/pid")?.ino();
     Ok(if inode == FIRST { 0 } else { inode as u32 })

@@ -4,6 +4,7 @@ use super::{
     Check,
     kernel::{hooks_by_perf_events, read},
 };
+use crate::attach::namespace;
 
 /// Numbers of `include/uapi/linux/capability.h`.
 const SYS_PTRACE: u32 = 19;
@@ -23,7 +24,8 @@ pub(super) fn checks() -> Vec<Check> {
     vec![
         load(held, hooks_by_perf_events()),
         others(held),
-        namespace(),
+        user_namespace(),
+        pid_namespace(),
         perf_paranoid(held),
         unprivileged(held),
     ]
@@ -70,7 +72,7 @@ fn others(held: u64) -> Check {
 }
 
 /// Capabilities inside a user namespace are none for the kernel programs.
-fn namespace() -> Check {
+fn user_namespace() -> Check {
     const NAME: &str = "user namespace";
     let map = read("/proc/self/uid_map").unwrap_or_default();
     if map.split_ascii_whitespace().eq(["0", "0", "4294967295"]) {
@@ -81,6 +83,18 @@ fn namespace() -> Check {
             "not the machine's own (a rootless container?)",
             "run outside the container, or in a privileged one",
         )
+    }
+}
+
+/// Process ids from `/proc` must be those that the kernel takes from us.
+fn pid_namespace() -> Check {
+    const NAME: &str = "pid namespace";
+    match namespace::of_this_process() {
+        Ok(0) => Check::ok(NAME, "the machine's own"),
+        Ok(_) => Check::ok(NAME, "not the machine's own: only processes in it are seen"),
+        Err(error) => {
+            Check::fail(NAME, error.to_string(), "mount a /proc of this namespace: unshare --mount-proc")
+        }
     }
 }
 
