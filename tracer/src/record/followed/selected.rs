@@ -30,7 +30,7 @@ impl Followed {
         match count {
             _ if selection.wait || !hooked.is_empty() => Ok(hooked),
             0 => bail!("no Python process matches {}; --wait waits for one", inventory(&others)),
-            _ => bail!("none of the {count} matching processes can be traced"),
+            _ => bail!("none of the matching processes can be traced ({count} left out)"),
         }
     }
 
