@@ -133,6 +133,11 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid).ok().filter(|stat| stat.state != 'Z' && stat.state != 'X').map(|stat| stat.starttime)
 }
 
+/// Has a process a thread of this id?
+pub fn has_thread(pid: u32, tid: u32) -> bool {
+    fs::exists(format!("/proc/{pid}/task/{tid}")).unwrap_or(false)
+}
+
 fn inspect_with(pid: u32, seen: &mut image::Seen) -> Result<PythonProcess, NotTraceable> {
     let before = stat(pid)?;
     if before.state == 'Z' || before.state == 'X' {

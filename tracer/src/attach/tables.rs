@@ -147,14 +147,18 @@ impl Kernel {
         Ok(self.interpreters.get(&process, 0)?)
     }
 
-    /// Takes the slots of a process's live threads away. They are to be handed out again ([`Kernel::free_thread`]) when
-    /// all that was sent of them has been received.
+    /// Takes the slots of those of a process's threads away that are `over`. They are to be handed out again
+    /// ([`Kernel::free_thread`]) when all that was sent of them has been received.
     ///
     /// # Errors
     /// If a map operation fails.
-    pub fn retire_threads(&mut self, process: ProcessIndex) -> Result<Vec<(Slot, Thread)>, AttachError> {
+    pub fn retire_threads(
+        &mut self,
+        process: ProcessIndex,
+        over: impl Fn(&Thread) -> bool,
+    ) -> Result<Vec<(Slot, Thread)>, AttachError> {
         let mut retired = self.live_threads();
-        retired.retain(|(_, thread)| thread.process == process);
+        retired.retain(|(_, thread)| thread.process == process && over(thread));
         // One that ends right now takes its slot away by itself.
         retired.retain(|(_, thread)| self.tasks.remove(&thread.tid).is_ok());
         self.forget_current()?;

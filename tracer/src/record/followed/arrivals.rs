@@ -65,7 +65,7 @@ impl Followed {
         let Event::Fork { time_ns, process: index, pid, parent, shared_memory } = *fork else { return };
         let Some(key) = self.image_index(index).and_then(|number| self.image_numbered(number)) else {
             // Its parent's image went meanwhile, and the child with it.
-            self.retire(index);
+            self.retire(index, |_| true);
             self.kernel.remove_process(pid, index).unwrap_or_else(|error| debug!("{error}"));
             return;
         };

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use log::debug;
-use tracer_common::record::kind;
+use tracer_common::{record::kind, state::Thread};
 
 use super::{Followed, is_alive, totals};
 use crate::{
     attach::monotonic_ns,
     decode::{decode, kind_of},
+    discover,
     engine::{Engine, Message, Request},
     event::{Event, ProcessIndex},
     filter::FunctionFilter,
@@ -58,6 +59,8 @@ impl Followed {
                     self.young.remove(&pid);
                     if by_thread {
                         self.unhook(index);
+                        // In a PID namespace below the machine's the kernel side can't tell which thread it was.
+                        self.retire(index, |thread| !discover::has_thread(pid, thread.tid));
                     }
                     self.exec(index, pid, time_ns, engine);
                 }
@@ -81,14 +84,14 @@ impl Followed {
 
     /// Takes a process that runs on out of the recording, and its probes away.
     pub(super) fn abandon(&mut self, index: ProcessIndex, pid: u32, engine: &Engine) {
-        self.retire(index);
+        self.retire(index, |_| true);
         engine.tell(Message::LetGo(index, pid));
         self.end(index, pid, engine);
     }
 
-    /// Takes a process's threads out of the kernel side's tables.
-    pub(super) fn retire(&mut self, index: ProcessIndex) {
-        let threads = self.kernel.retire_threads(index).unwrap_or_else(|error| {
+    /// Takes those of a process's threads that are `over` out of the kernel side's tables.
+    pub(super) fn retire(&mut self, index: ProcessIndex, over: impl Fn(&Thread) -> bool) {
+        let threads = self.kernel.retire_threads(index, over).unwrap_or_else(|error| {
             debug!("{error}");
             Vec::new()
         });
