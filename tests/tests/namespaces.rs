@@ -1,16 +1,21 @@
 //! Processes in other PID, mount and user namespaces than pytracer, and pytracer in a PID namespace of its own.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tests::{
-    Python, Target, Tracer,
+    Python, Target, Tracer, kernel,
     namespaces::{Namespaces, pids, unshare, youngest},
     on_all_pythons, program, tracer, truth,
 };
 
-on_all_pythons!(a_target_elsewhere, both_in_the_same);
+on_all_pythons!(
+    a_target_elsewhere,
+    both_in_the_same,
+    children_in_the_same,
+    becomes_another_program_by_a_thread
+);
 
 /// Adds an interpreter and a program to a command.
 fn running<'a>(command: &'a mut Command, python: Python, name: &str) -> &'a mut Command {
@@ -89,6 +94,55 @@ fn both_in_the_same(python: Python) {
     let process = report.process(inner);
     assert!(process.rss_start_bytes > 0 && process.rss_peak_bytes >= process.rss_start_bytes, "{process:?}");
     assert_eq!(report.account.repaired, 0, "{:?}", report.account);
+}
+
+/// Children are known by the ids of that namespace from their fork on.
+fn children_in_the_same(python: Python) {
+    let namespaces = Namespaces::new();
+    let mut command = namespaces.command();
+    let command = running(&mut command, python, "children.py").args(["fork", "--rounds", "2"]);
+    let mut target = Target::spawn_inside(command);
+    let inner = pids(target.pid())[1];
+    let mut command = namespaces.command();
+    let arguments = ["record", "--json", "-v", "-p", &inner.to_string()];
+    let mut tracer = Tracer::spawn(pytracer(&mut command, &arguments));
+    tracer.attached();
+    let known = target.work();
+    let mut waiting: BTreeSet<_> = known.iter().map(|fact| fact.pid).collect();
+    while !waiting.is_empty() {
+        let line = tracer.note("is followed from its fork on");
+        waiting.retain(|pid| !line.contains(&format!("process {pid} is followed")));
+    }
+    target.work();
+    target.end();
+    let report = tracer.finish().report();
+    report.assert_lossless();
+    assert_eq!(report.processes.len(), 5);
+    for fact in &known {
+        assert_eq!(report.process(fact.pid).parent, Some(inner));
+        assert_eq!(report.calls_in(fact.pid, "step"), fact.calls);
+    }
+    assert_eq!(report.calls_in(inner, "step"), 14);
+}
+
+/// The kernel names the thread that called exec by an id that nobody in the namespace knows.
+fn becomes_another_program_by_a_thread(python: Python) {
+    let namespaces = Namespaces::new();
+    let mut target = Target::spawn_inside(running(&mut namespaces.command(), python, "execs_in_thread.py"));
+    let inner = pids(target.pid())[1];
+    let mut command = namespaces.command();
+    let arguments = ["record", "--json", "-v", "-p", &inner.to_string()];
+    let mut tracer = Tracer::spawn(pytracer(&mut command, &arguments));
+    tracer.attached();
+    target.go();
+    tracer.note("is followed into another program");
+    let pid = youngest(tracer.pid());
+    assert_eq!(kernel::map_entries(pid, "PROCESS_OF"), 1);
+    assert!(kernel::map_entries(pid, "TASKS") <= 1);
+    target.go();
+    let report = tracer.finish().report();
+    report.assert_lossless();
+    assert_eq!((report.calls("before"), report.calls("step")), (50, 100));
 }
 
 /// A target in a namespace below that of pytracer.

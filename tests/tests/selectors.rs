@@ -9,7 +9,7 @@ use tests::{
     Python, Target, Tracer, cgroup::Cgroup, copies::Copies, kernel, on_all_pythons, report::Report, tracer,
 };
 
-on_all_pythons!(by_name, later_ones_are_taken_up);
+on_all_pythons!(by_name, later_ones_are_taken_up, children_are_followed_once);
 
 /// How often `calls.py` calls this one.
 const DOG: (&str, u64) = ("Dog.speak", 600);
@@ -63,6 +63,35 @@ fn later_ones_are_taken_up(python: Python) {
     let report = tracer.report();
     assert_eq!(report.calls_in(late.pid(), DOG.0), DOG.1);
     assert_eq!(report.processes.len(), 1, "{:?}", report.processes);
+}
+
+/// What a selected process forks is followed as its child, also when it calls exec and is selected itself.
+fn children_are_followed_once(python: Python) {
+    for kind in ["fork", "subprocess"] {
+        let copies = Copies::of("children.py");
+        let mut tracer = Tracer::record(&["--json", "-v", "--wait", "--name", &glob(&copies)]);
+        tracer.note("attached to 0 processes");
+        let mut command = python.command();
+        command.arg(copies.program("children.py")).args([kind, "--rounds", "2"]);
+        let mut parent = Target::spawn(&mut command);
+        tracer.note(&format!("attached to process {}", parent.pid()));
+        let known = parent.work();
+        let mut waiting: BTreeSet<_> = known.iter().map(|fact| fact.pid).collect();
+        while !waiting.is_empty() {
+            let words = if kind == "fork" { "from its fork on" } else { "into another program" };
+            let line = tracer.note(words);
+            waiting.retain(|pid| !line.contains(&format!("process {pid} is followed")));
+        }
+        parent.work();
+        let report = tracer.report();
+        report.assert_lossless();
+        assert_eq!(report.processes.len(), 5);
+        for fact in &known {
+            assert_eq!(report.process(fact.pid).parent, Some(parent.pid()));
+            assert_eq!(report.calls_in(fact.pid, "step"), fact.calls, "{kind}");
+        }
+        assert_eq!(report.calls_in(parent.pid(), "step"), 14);
+    }
 }
 
 #[test]
