@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     #[arg(long, requires = "selector")]
     wait: bool,
     /// Leave the children of traced processes alone; without this they are traced too, from their fork on
-    #[arg(long)]
+    #[arg(long, conflicts_with = "all")]
     no_follow: bool,
     /// End after this time: 10s, 1m30s, 500ms
     #[arg(long, value_name = "TIME", value_parser = duration)]

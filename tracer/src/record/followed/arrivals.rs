@@ -93,9 +93,7 @@ impl Followed {
                     debug!("process {pid}: {}", one_line(&error));
                     self.children.ended_before();
                 }
-                Err(error) => {
-                    self.notes.push(format!("process {pid} could not be followed: {}", one_line(&error)));
-                }
+                Err(error) => self.children.failed(format!("process {pid}: {}", one_line(&error))),
             }
         }
         if process.hooks.is_some() || self.all {

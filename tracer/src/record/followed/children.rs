@@ -27,6 +27,9 @@ pub(super) struct Children {
     ended_before: u64,
     after_fork: Delays,
     after_exec: Delays,
+    failed: u64,
+    /// Why the first of those failed.
+    failure: Option<String>,
 }
 
 impl Children {
@@ -45,7 +48,13 @@ impl Children {
         self.after_fork.0.push(delay_ns);
     }
 
-    /// The same after an exec.
+    /// Its probes could not be put in place.
+    pub(super) fn failed(&mut self, why: String) {
+        self.failed += 1;
+        self.failure.get_or_insert(why);
+    }
+
+    /// The probes of one that called exec are in place so long after that.
     pub(super) fn hooked_after_exec(&mut self, delay_ns: u64) {
         self.after_exec.0.push(delay_ns);
     }
@@ -59,6 +68,9 @@ impl Children {
         }
         if self.ended_before > 0 {
             notes.push(format!("{} over before their probes were in place", were(self.ended_before)));
+        }
+        if let Some(why) = self.failure {
+            notes.push(format!("{} not followed: {why}", were(self.failed)));
         }
         let execs = self.after_exec.0.len() as u64;
         if let Some(delays) = self.after_exec.text() {
@@ -93,11 +105,14 @@ mod tests {
         }
         children.forked();
         children.ended_before();
+        children.failed("first reason".into());
+        children.failed("second reason".into());
         let notes = children.notes(2);
         let delays =
             "probes in place after 3.00 ms (median), 9.00 ms (longest), calls before that are not counted";
         assert_eq!(notes[0], format!("4 processes were followed from their fork on; {delays}"));
         assert_eq!(notes[1], "1 process was over before their probes were in place");
-        assert_eq!(notes[2], "2 processes were not followed from their fork on: too many at once");
+        assert_eq!(notes[2], "2 processes were not followed: first reason");
+        assert_eq!(notes[3], "2 processes were not followed from their fork on: too many at once");
     }
 }
