@@ -266,6 +266,8 @@ fn churn(arguments: &[&str]) {
     report.assert_lossless();
     let children = report.processes.iter().filter(|process| process.parent == Some(parent));
     assert_eq!(children.count(), CHILDREN);
+    let pids: BTreeSet<_> = report.processes.iter().map(|process| process.pid).collect();
+    assert_eq!(pids.len(), report.processes.len(), "each is one process");
     let missed = report.account.notes.iter().find(|note| note.contains("not followed"));
     assert_eq!(missed, None);
     let counted = calls(&report, "step");

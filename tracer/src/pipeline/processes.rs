@@ -104,8 +104,12 @@ impl Processes {
         self.begin(index, pid)
     }
 
-    /// A process has ended.
+    /// A process has ended. Nothing happens if the index is another one's by now.
     pub(super) fn end(&mut self, index: ProcessIndex, pid: u32) {
+        let holder = self.number(index);
+        if self.all[holder].pid != 0 && self.all[holder].pid != pid {
+            return;
+        }
         let number = self.identify(index, pid);
         self.all[number].ended = true;
         if self.by_pid.get(&pid) == Some(&number) {
@@ -205,6 +209,17 @@ mod tests {
         // Its end was lost.
         let third = processes.born(3, 100);
         assert_ne!(second, third);
+    }
+
+    #[test]
+    fn an_end_that_is_told_late_is_not_the_next_ones() {
+        let mut processes = Processes::default();
+        processes.born(1, 100);
+        processes.end(1, 100);
+        let next = processes.born(1, 200);
+        processes.end(1, 100);
+        assert_eq!((processes.number(1), processes.identify(1, 200)), (next, next));
+        assert_eq!(processes.reports().len(), 2);
     }
 
     #[test]

@@ -107,7 +107,12 @@ impl Followed {
         self.kernel.flush_log();
         self.let_go_of_the_distrusted(engine);
         for event in std::mem::take(&mut self.late) {
-            engine.tell(Message::Event(event));
+            // An end that was seen after all is not told again: the index may be another one's by now.
+            let told = |process, pid| self.processes.get(&process).is_none_or(|known| known.pid != pid);
+            match event {
+                Event::Exit { process, pid, .. } if told(process, pid) => {}
+                event => engine.tell(Message::Event(event)),
+            }
         }
         let time_ns = monotonic_ns();
         let left = self.kernel.slots_left();
