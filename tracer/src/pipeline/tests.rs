@@ -643,7 +643,8 @@ fn the_json_keys_are_a_contract() {
         r#""functions":[{"process":0,"pid":100,"function":"f","file":"m.py","line":1,"calls":1,"resumes":0,"#,
         r#""self_wall_ns":500,"cum_wall_ns":500,"self_cpu_ns":500,"cum_cpu_ns":500,"#,
         r#""self_rss_bytes":0,"cum_rss_bytes":0,"page_faults":0,"#,
-        r#""account":{"events":6,"lost":0,"repaired":0,"open_at_attach":0,"open_at_detach":0,"probe_hits":0,"probe_cost_ns":0,"#,
+        r#""account":{"events":6,"lost":0,"repaired":0,"late_ends":0,"open_at_attach":0,"#,
+        r#""open_at_detach":0,"probe_hits":0,"probe_cost_ns":0,"#,
     ];
     for part in wanted {
         assert!(json.contains(part), "{part}\n{json}");
