@@ -31,6 +31,8 @@ use crate::{
 pub(crate) const NO_ROOM: u64 = 0;
 /// An answer of [`of_code`]: not a code object.
 pub(crate) const NOT_CODE: u64 = u64::MAX;
+/// `CO_GENERATOR`, `CO_COROUTINE` and `CO_ASYNC_GENERATOR`.
+const MAKES_GENERATORS: u32 = 0x20 | 0x80 | 0x200;
 /// `FRAME_OWNED_BY_THREAD`.
 const THREAD_OWNED: u8 = 0;
 /// An answer of [`recall`]: nothing is cached.
@@ -129,9 +131,11 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     } else if layout.resume_opcodes.contains(&opcode) {
         resume_place(layout, argument)
     } else {
-        // A generator is made by its function, in a frame of the thread, and begins at its first step.
+        // The first instruction of a function. A generator is made by one, in a frame of the thread; it begins in a
+        // frame of its own.
         let owner = read_user::<u8>(frame + u64::from(layout.frame_owner));
-        if owner == Some(THREAD_OWNED) { cached::IGNORED } else { 0 }
+        let flags = read_user::<u32>(code + u64::from(layout.code_flags)).unwrap_or(0);
+        if owner == Some(THREAD_OWNED) && flags & MAKES_GENERATORS != 0 { cached::IGNORED } else { 0 }
     };
     let found = of_code(process, site.image(), code, now());
     if found == NOT_CODE {
@@ -254,6 +258,12 @@ fn introduce(key: CodeKey, image: u32, code_type: u64, time_ns: u64) -> u64 {
     let layout = unsafe { &*layout };
     let Some(object_type) = read_user::<u64>(code + u64::from(layout.object_type)) else { return NOT_CODE };
     if code_type != 0 && object_type != code_type {
+        return NOT_CODE;
+    }
+    let name = read_user::<u64>(code + u64::from(layout.code_name));
+    let line = read_user::<u32>(code + u64::from(layout.code_first_line));
+    if line == Some(0) && name == read_user::<u64>(code + u64::from(layout.code_file)) {
+        // The frame in which the interpreter calls `__init__` (3.13+): its code has one name for everything.
         return NOT_CODE;
     }
     let id = (add_total(total::FUNCTIONS, 1) + 1) & (cached::FUNCTION_LIMIT - 1);
