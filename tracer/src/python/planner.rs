@@ -51,9 +51,12 @@ pub fn plan_elf(elf: &Elf, name: &str, choice: SourceChoice) -> Result<Plan, Ref
     let (version, found_by) = version::of(elf, name)?;
     let notes = usdt_notes::read(elf);
     let image = Image { elf, version, found_by, functions: Functions::of(elf), notes };
-    image.plan(choice).map_err(|lack| match lack {
-        Lack::Version => Refusal::TooNew(version),
-        lack => Refusal::Unsupported { version, build: image.build(), lack },
+    image.plan(choice).map_err(|Lacks(lacks)| {
+        if lacks.contains(&Lack::Version) {
+            Refusal::TooNew(version)
+        } else {
+            Refusal::Unsupported { version, build: image.build(), lacks }
+        }
     })
 }
 
@@ -76,19 +79,20 @@ impl Image<'_> {
         self.notes.iter().find(|n| n.provider == "python" && n.name == name)
     }
 
-    fn plan(&self, choice: SourceChoice) -> Result<Plan, Lack> {
-        let layout = layout::of(self.version.minor, self.elf)?;
-        let draft = match choice {
+    fn plan(&self, choice: SourceChoice) -> Result<Plan, Lacks> {
+        let layout = layout::of(self.version.minor, self.elf).map_err(Lack::from)?;
+        let mut lacks = Lacks::default();
+        let draft = lacks.note(match choice {
             SourceChoice::Usdt => self.usdt(&layout),
             SourceChoice::Eval => self.eval(&layout, false),
             // If neither will do, what the one lacks that most builds have is said.
             SourceChoice::Auto => {
-                self.eval(&layout, true).or_else(|lack| self.usdt(&layout).map_err(|_| lack))
+                self.eval(&layout, true).or_else(|lacks| self.usdt(&layout).map_err(|_| lacks))
             }
-        }?;
-        let code_type = self.elf.symbol("PyCode_Type").ok_or(Lack::CodeFreed)?.address;
-        let mut sites = draft.sites;
-        sites.push(self.code_freed(code_type, &layout)?);
+        });
+        let freed = lacks.note(self.code_freed(&layout));
+        let (Some(draft), Some((code_type, freed))) = (draft, freed) else { return Err(lacks) };
+        let sites = draft.sites.into_iter().chain([freed]).collect();
         Ok(Plan {
             version: self.version,
             found_by: self.found_by,
@@ -103,7 +107,7 @@ impl Image<'_> {
     }
 
     /// `usdt`: a probe point may be used beside the eval loop.
-    fn eval(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+    fn eval(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lacks> {
         if self.version.minor < FIRST_WITH_HANDLERS {
             self.run_function(layout, usdt)
         } else {
@@ -117,9 +121,12 @@ impl Image<'_> {
         hooks.filter_map(|hook| self.site(Meaning::Raise, Some(hook), "call of PyTraceBack_Here")).collect()
     }
 
-    fn code_freed(&self, code_type: u64, layout: &Layout) -> Result<ProbeSite, Lack> {
+    /// `PyCode_Type`, and where its objects are freed.
+    fn code_freed(&self, layout: &Layout) -> Result<(u64, ProbeSite), Lack> {
+        let code_type = self.elf.symbol("PyCode_Type").ok_or(Lack::CodeFreed)?.address;
         let hook = function_sites::code_freed(self.elf, code_type, layout);
-        self.site(Meaning::CodeFreed, hook, "code_dealloc").ok_or(Lack::CodeFreed)
+        let site = self.site(Meaning::CodeFreed, hook, "code_dealloc").ok_or(Lack::CodeFreed)?;
+        Ok((code_type, site))
     }
 
     fn site(&self, meaning: Meaning, hook: Option<Hook>, what: &str) -> Option<ProbeSite> {
@@ -138,6 +145,27 @@ impl Image<'_> {
             emulated: true,
             what: what.to_owned(),
         })
+    }
+}
+
+/// All that an image lacks: one reason is seldom the whole story.
+#[derive(Debug, Default)]
+struct Lacks(Vec<Lack>);
+
+impl Lacks {
+    /// What was found; if it was not, that is noted.
+    fn note<T>(&mut self, found: Result<T, impl Into<Self>>) -> Option<T> {
+        found.map_err(|lacks| self.0.extend(lacks.into().0)).ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Lack> for Lacks {
+    fn from(lack: Lack) -> Self {
+        Self(vec![lack])
     }
 }
 
@@ -264,6 +292,26 @@ mod tests {
         assert!(matches!(plan(Path::new("/etc/passwd")), Err(Refusal::File(ElfError::NotElf))));
         assert!(matches!(plan(Path::new("/dev/zero")), Err(Refusal::File(ElfError::Read(_)))));
         assert!(matches!(plan(Path::new("/nonexistent")), Err(Refusal::File(ElfError::Read(_)))));
+    }
+
+    /// Two names that the plan needs are not there: both are missed.
+    #[test]
+    fn a_refusal_names_all_that_is_missing() {
+        let mut bytes = fs::read(PYTHON311).expect("CPython 3.11");
+        for name in ["PyTraceBack_Here", "PyCode_Type"] {
+            let terminated = format!("\0{name}\0");
+            let places: Vec<_> = memchr::memmem::find_iter(&bytes, &terminated).collect();
+            assert!(!places.is_empty());
+            places.into_iter().for_each(|at| bytes[at + 1] = b'X');
+        }
+        let elf = Elf::parse(bytes).expect("only names have changed");
+        let refusal = plan_elf(&elf, "python3.11", SourceChoice::Auto).expect_err("no plan");
+        let Refusal::Unsupported { lacks, .. } = &refusal else { panic!("{refusal}") };
+        assert_eq!(lacks[..], [Lack::Raise, Lack::CodeFreed]);
+        assert!(
+            refusal.to_string().contains("reach a frame was not found; the place where code"),
+            "{refusal}"
+        );
     }
 
     /// A damaged file gives a plan or a refusal, never a panic.

@@ -25,14 +25,14 @@ pub enum Refusal {
     #[error("CPython {0} is not known to this release: look for a newer pytracer")]
     TooNew(Version),
     /// The tables know the version, but not what this build has.
-    #[error("CPython {version} ({build}) is not supported yet: {lack}")]
+    #[error("CPython {version} ({build}) can't be traced: {}", sentences(.lacks))]
     Unsupported {
         /// Which version.
         version: Version,
         /// How it was built.
         build: Build,
-        /// What was looked for and not found.
-        lack: Lack,
+        /// What was looked for and not found; at least one.
+        lacks: Vec<Lack>,
     },
 }
 
@@ -45,6 +45,11 @@ impl Refusal {
             Self::File(_) | Self::NotPython | Self::PyPy => None,
         }
     }
+}
+
+fn sentences(lacks: &[Lack]) -> String {
+    let all: Vec<_> = lacks.iter().map(ToString::to_string).collect();
+    all.join("; ")
 }
 
 /// How an image was built, as far as a user can tell builds apart.

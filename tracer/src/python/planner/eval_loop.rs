@@ -2,7 +2,7 @@
 
 use tracer_common::{layout::Layout, site::Unseen};
 
-use super::{Draft, Image};
+use super::{Draft, Image, Lacks};
 use crate::python::{
     eval_sites::{self, Hook},
     function_sites,
@@ -31,32 +31,34 @@ struct Ends {
 
 impl Image<'_> {
     /// `usdt`: the probe point at which frames end may be used where there is one.
-    pub(super) fn eval_loop(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+    pub(super) fn eval_loop(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lacks> {
         let opcodes = opcodes::of(self.version.minor).ok_or(Lack::Version)?;
         let table = HandlerTable::find(self.elf, opcodes).ok_or(Lack::HandlerTable)?;
         let handlers = Handlers { table, opcodes };
-        let Ends { source, unseen, mut sites } = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
-            self.ends_of_3_11(&handlers, layout, usdt)?
+        let mut lacks = Lacks::default();
+        let ends = if self.version.minor < FIRST_WITH_FRAME_CLEAR {
+            self.ends_of_3_11(&handlers, layout, usdt)
         } else {
-            self.ends(&handlers, layout)?
+            self.ends(&handlers, layout)
         };
-        sites.extend(self.starts(&handlers, layout)?);
+        let ends = lacks.note(ends);
+        let starts = opcodes.starts.iter().map(|opcode| lacks.note(self.start(&handlers, opcode, layout)));
+        let starts: Vec<_> = starts.collect();
         let raises = self.raises(handlers.table.handlers());
-        if raises.is_empty() {
-            return Err(Lack::Raise);
+        lacks.note(if raises.is_empty() { Err(Lack::Raise) } else { Ok(()) });
+        match ends {
+            Some(Ends { source, unseen, sites }) if lacks.is_empty() => {
+                let sites = sites.into_iter().chain(starts.into_iter().flatten()).chain(raises).collect();
+                Ok(Draft { source, unseen, resume_opcodes: opcodes.resumes(), sites })
+            }
+            _ => Err(lacks),
         }
-        sites.extend(raises);
-        Ok(Draft { source, unseen, resume_opcodes: opcodes.resumes(), sites })
     }
 
-    fn starts(&self, handlers: &Handlers, layout: &Layout) -> Result<Vec<ProbeSite>, Lack> {
-        let site = |opcode: &Opcode| {
-            let hook = eval_sites::after_store(self.elf, handlers.table.handler(opcode.number), layout);
-            let site = self.site(Meaning::Start, hook, &handler(opcode));
-            site.map(|site| ProbeSite { opcodes: opcode.accepts, form: opcode.form, ..site })
-                .ok_or(Lack::Handler(opcode.name))
-        };
-        handlers.opcodes.starts.iter().map(site).collect()
+    fn start(&self, handlers: &Handlers, opcode: &Opcode, layout: &Layout) -> Result<ProbeSite, Lack> {
+        let hook = eval_sites::after_store(self.elf, handlers.table.handler(opcode.number), layout);
+        let site = self.site(Meaning::Start, hook, &handler(opcode)).ok_or(Lack::Handler(opcode.name))?;
+        Ok(ProbeSite { opcodes: opcode.accepts, form: opcode.form, ..site })
     }
 
     /// All ends, by one function, and the suspensions that have a handler with a cheap place.

@@ -3,7 +3,7 @@
 use iced_x86::Register as Iced;
 use tracer_common::{layout::Layout, site::Unseen};
 
-use super::{Draft, Image};
+use super::{Draft, Image, Lacks};
 use crate::python::{
     plan::{Meaning, Source},
     refusal::Lack,
@@ -15,7 +15,7 @@ const FIRST_WITH_THREAD_STATE: u8 = 9;
 
 impl Image<'_> {
     /// `usdt`: the probe point at which runs end may be used where the function shows no place.
-    pub(super) fn run_function(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lack> {
+    pub(super) fn run_function(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lacks> {
         let arguments = if self.version.minor < FIRST_WITH_THREAD_STATE {
             Arguments { frame: Iced::RDI, thrown: Iced::RSI }
         } else {

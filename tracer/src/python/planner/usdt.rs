@@ -2,7 +2,7 @@
 
 use tracer_common::{layout::Layout, site::Unseen};
 
-use super::{Draft, Image};
+use super::{Draft, Image, Lacks};
 use crate::python::{
     function_sites,
     handler_table::HandlerTable,
@@ -12,10 +12,10 @@ use crate::python::{
 };
 
 impl Image<'_> {
-    pub(super) fn usdt(&self, layout: &Layout) -> Result<Draft, Lack> {
+    pub(super) fn usdt(&self, layout: &Layout) -> Result<Draft, Lacks> {
         // 3.11 passes its entry probe only where C calls Python; 3.12 to 3.14 have none of the two.
         if self.version.minor == 11 {
-            return Err(Lack::UsdtEntry);
+            return Err(Lack::UsdtEntry.into());
         }
         let entry = self.usdt_site(Meaning::Start, "function__entry", layout).ok_or(Lack::Usdt)?;
         let end = self.usdt_end(layout).ok_or(Lack::Usdt)?;
