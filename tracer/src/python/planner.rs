@@ -202,8 +202,9 @@ fn one_per_address(sites: Vec<ProbeSite>) -> Result<Vec<ProbeSite>, Lack> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, path::PathBuf};
+    use std::fs;
 
+    use pythons::Python;
     use tracer_common::site::Register;
 
     use super::*;
@@ -211,14 +212,6 @@ mod tests {
 
     /// Debian 12's interpreter, which this release promises to trace.
     const PYTHON311: &str = "/usr/bin/python3.11";
-
-    fn python315() -> Option<PathBuf> {
-        let path = env::var_os("PYTRACER_PYTHON315").map(PathBuf::from);
-        if path.is_none() {
-            eprintln!("skipped: PYTRACER_PYTHON315 does not name a CPython 3.15");
-        }
-        path
-    }
 
     fn sites(plan: &Plan, meaning: Meaning) -> Vec<&ProbeSite> {
         plan.sites.iter().filter(|s| s.meaning == meaning).collect()
@@ -261,7 +254,7 @@ mod tests {
 
     #[test]
     fn python_3_15_of_debian_sid() {
-        let Some(path) = python315() else { return };
+        let path = Python::SID_3_15.image();
         let plan = plan(&path).expect("CPython 3.15");
         check(&plan, &path);
         assert_eq!((plan.version.minor, plan.source, plan.exact), (15, Source::Eval, true));
@@ -276,10 +269,33 @@ mod tests {
         assert_eq!(sites(&plan, Meaning::Raise).len(), 2);
     }
 
+    /// Of the builds that are on this machine; the tests that trace them count those that are not.
+    #[test]
+    fn every_build_of_the_table_has_a_plan() {
+        for python in Python::ALL {
+            let Ok(location) = python.locate() else { continue };
+            let plan = plan(&location.image).unwrap_or_else(|refusal| panic!("{python}: {refusal}"));
+            check(&plan, &location.image);
+            assert_eq!(format!("3.{}", plan.version.minor), python.version());
+            assert!(plan.exact, "{python}");
+        }
+    }
+
+    #[test]
+    fn stripping_changes_no_plan() {
+        let pairs =
+            [(Python::SHARED_3_11, Python::STRIPPED_3_11), (Python::SHARED_3_12, Python::STRIPPED_3_12)];
+        for (whole, stripped) in pairs {
+            let (Ok(whole), Ok(stripped)) = (whole.locate(), stripped.locate()) else { continue };
+            let sites = |image| plan(image).expect("a plan").sites;
+            assert_eq!(sites(&whole.image), sites(&stripped.image));
+        }
+    }
+
     /// What an interpreter publishes of its layout agrees with what the headers say.
     #[test]
     fn published_layout_of_3_15() {
-        let Some(path) = python315() else { return };
+        let path = Python::SID_3_15.image();
         let layout = plan(&path).expect("CPython 3.15").layout;
         assert_eq!((layout.frame_code, layout.frame_previous, layout.frame_instruction), (0, 8, 56));
         assert_eq!((layout.code_file, layout.code_name, layout.code_first_line), (112, 128, 68));
@@ -302,7 +318,9 @@ mod tests {
             let terminated = format!("\0{name}\0");
             let places: Vec<_> = memchr::memmem::find_iter(&bytes, &terminated).collect();
             assert!(!places.is_empty());
-            places.into_iter().for_each(|at| bytes[at + 1] = b'X');
+            for at in places {
+                bytes[at + 1] = b'X';
+            }
         }
         let elf = Elf::parse(bytes).expect("only names have changed");
         let refusal = plan_elf(&elf, "python3.11", SourceChoice::Auto).expect_err("no plan");

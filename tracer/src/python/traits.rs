@@ -70,7 +70,9 @@ fn mentions(elf: &Elf, text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, path::Path};
+    use std::path::Path;
+
+    use pythons::{Python, Trait};
 
     use super::*;
 
@@ -86,13 +88,17 @@ mod tests {
         assert_eq!(traits.words(), ["program", "dtrace", "stripped"]);
     }
 
+    /// Of the builds that are on this machine.
     #[test]
-    fn python_3_15_of_debian_sid() {
-        let Some(path) = env::var_os("PYTRACER_PYTHON315") else {
-            eprintln!("skipped: PYTRACER_PYTHON315 does not name a CPython 3.15");
-            return;
-        };
-        let traits = of(Path::new(&path));
-        assert!(traits.jit && traits.stripped && traits.function_probes && !traits.free_threaded);
+    fn every_build_is_what_the_table_says() {
+        for python in Python::ALL {
+            let Ok(location) = python.locate() else { continue };
+            let traits = of(&location.image);
+            let found = (traits.library, traits.stripped, traits.free_threaded, traits.dtrace);
+            let [library, stripped, free_threaded, dtrace] =
+                [Trait::SharedLibrary, Trait::Stripped, Trait::FreeThreaded, Trait::Dtrace]
+                    .map(|t| python.has(t));
+            assert_eq!(found, (library, stripped, free_threaded, dtrace), "{python}");
+        }
     }
 }
