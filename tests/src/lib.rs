@@ -28,9 +28,22 @@ pub use tracer::{Outcome, Tracer};
 
 use std::path::PathBuf;
 
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Sends a signal to a process that the test started.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a PID fits");
+    kill_process(pid, signal).expect("send a signal");
+}
+
 /// A folder that is gone with its value. It is seen under the same name by every interpreter.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("pytracer-test-").tempdir_in("/tmp").expect("create a folder in /tmp")
+}
+
+/// The folder of the packages of PyPI that are programs we did not write, and of what those need.
+pub fn real_programs() -> PathBuf {
+    workspace().join("target/real-programs")
 }
 
 /// The path of a test program.

@@ -5,9 +5,10 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
+use rustix::process::Signal;
 use serde::Deserialize;
 
-use crate::{lines::Lines, namespaces, python::Python, wait};
+use crate::{lines::Lines, namespaces, python::Python, signal, wait};
 
 /// Something a program knows about itself. Which fields there are depends on the program.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -96,6 +97,14 @@ impl Target {
         stdin.write_all(b"go\n").expect("talk to the program");
     }
 
+    /// Waits until it has told so many facts, and returns them.
+    pub fn tells(&mut self, facts: usize) -> Vec<Known> {
+        wait::until_some("the program tells what it knows", || {
+            let known = self.known();
+            (known.len() >= facts).then_some(known)
+        })
+    }
+
     /// Waits until it has done its work, and returns what it knows about it.
     pub fn done(&mut self) -> Vec<Known> {
         self.stdout.until("done", |line| line == "done");
@@ -122,6 +131,16 @@ impl Target {
     /// Ends its input, upon which it ends well.
     pub fn end(mut self) {
         drop(self.stdin.take());
+        self.ends_well();
+    }
+
+    /// Asks it to end by SIGTERM, upon which it ends well.
+    pub fn terminate(mut self) {
+        signal(self.pid, Signal::TERM);
+        self.ends_well();
+    }
+
+    fn ends_well(&mut self) {
         let status =
             wait::until_some("the program ends", || self.child.try_wait().expect("wait for the program"));
         assert!(status.success(), "the program ended with {status}");

@@ -6,7 +6,7 @@ use std::{
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::{kernel, lines::Lines, program::Target, report::Report, wait, workspace};
 
@@ -103,8 +103,7 @@ impl Tracer {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a PID fits");
-        kill_process(pid, signal).expect("signal pytracer");
+        crate::signal(self.pid(), signal);
     }
 
     /// Waits for its end.

@@ -1,10 +1,15 @@
 //! The interpreter's own count of calls and their ends, and the comparison with the tracer's.
 
-use std::{collections::BTreeMap, fs, path::Path, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde::Deserialize;
 
-use crate::{program, python::Python, report::Report, workspace};
+use crate::{program, python::Python, real_programs, report::Report, workspace};
 
 /// Calls, resumptions and ends of each function, by name, file and line.
 pub type Counts = BTreeMap<(String, String, u64), (u64, u64, u64)>;
@@ -26,17 +31,21 @@ struct Row {
 
 /// Runs a program under the interpreter's own counter, in a process that is not traced.
 pub fn of(python: Python, name: &str, arguments: &[&str]) -> Counts {
+    of_command(python.command().arg(program(name)).args(arguments))
+}
+
+/// The same for a command that runs a program.
+pub fn of_command(command: &mut Command) -> Counts {
     let folder = crate::scratch();
     let file = folder.path().join("truth.json");
-    let mut command = python.command();
-    command.arg(program(name)).args(arguments).arg("--truth").arg(&file);
-    let command = command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null()).stdout(Stdio::null());
+    command.arg("--truth").arg(&file).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     let status = command.status().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
-    assert!(status.success(), "{name} under the counter ended with {status}");
+    assert!(status.success(), "{command:?} under the counter ended with {status}");
     read(&file)
 }
 
-/// Reads what a counter wrote; only the functions of the test programs.
+/// Reads what a counter wrote; only the functions of the programs.
 pub fn read(file: &Path) -> Counts {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("read {}: {error}", file.display()));
     let written: Written = serde_json::from_str(&text).expect("the counter writes JSON");
@@ -44,7 +53,7 @@ pub fn read(file: &Path) -> Counts {
     ours(rows.map(|row| ((row.function, row.file, row.line), (row.calls, row.resumes, row.ends))))
 }
 
-/// What the tracer counted; only the functions of the test programs, code objects of one definition together.
+/// What the tracer counted; only the functions of the programs, code objects of one definition together.
 pub fn counted(report: &Report) -> Counts {
     let rows = report.functions.iter();
     ours(
@@ -83,11 +92,12 @@ pub fn assert_equal(truth: &Counts, counted: &Counts) {
 
 /// Leaves out the library, whose calls differ from run to run, and the parts that talk with the test.
 fn ours(rows: impl Iterator<Item = ((String, String, u64), (u64, u64, u64))>) -> Counts {
-    let programs = workspace().join("tests/programs");
+    let benchmarks = real_programs().join("pyperformance/data-files/benchmarks");
+    let programs = [workspace().join("tests/programs"), benchmarks, "/hostile".into()];
     let mut counts = Counts::new();
     for (key, (calls, resumes, ends)) in rows.filter(|(_, counts)| *counts != (0, 0, 0)) {
         let path = Path::new(&key.1);
-        let library = path.is_absolute() && !path.starts_with(&programs) && !path.starts_with("/hostile");
+        let library = path.is_absolute() && !programs.iter().any(|folder| path.starts_with(folder));
         let talk = [program("protocol.py"), program("truth.py")].iter().any(|file| file == path);
         let elsewhere = key.1.starts_with("<frozen ") || key.1 == "<string>";
         if !(library || talk || elsewhere) {

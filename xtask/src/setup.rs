@@ -13,6 +13,7 @@ mod log_readers;
 mod private_apt;
 mod python_3_11;
 mod pythons;
+mod real_programs;
 mod work;
 
 use anyhow::Result;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Result<()> {
     pythons::ensure();
     log_readers::ensure()?;
     coverage::ensure()?;
+    real_programs::ensure()?;
     apt::ensure_program("bpftool", "bpftool")
 }
 
