@@ -167,10 +167,7 @@ fn account(account: &Account, colour: bool) -> String {
         count(account.open_at_detach),
     );
     let trouble = [
-        (
-            account.late_ends,
-            "ends came out only at the thread's next event: these functions' own times are upper bounds",
-        ),
+        (account.late_ends, "ends came out only at the thread's next event: times with ≤ are upper bounds"),
         (account.mismatches, "hits where no frame was as expected (not counted)"),
         (account.no_slot, "threads not followed: too many at once"),
         (account.unknown_thread, "events of threads that were not announced"),

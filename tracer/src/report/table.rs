@@ -219,8 +219,10 @@ fn header(layout: Layout) -> &'static [&'static str] {
 
 /// The cells after the first.
 fn numbers(row: &FunctionReport, layout: Layout) -> Vec<String> {
-    let wall = [duration(row.self_wall_ns), duration(row.cum_wall_ns)];
-    let cpu = [duration(row.self_cpu_ns), duration(row.cum_cpu_ns)];
+    // Where ends came out late the times are bounds from above.
+    let time = |ns| if row.late_ends > 0 { format!("≤{}", duration(ns)) } else { duration(ns) };
+    let wall = [time(row.self_wall_ns), time(row.cum_wall_ns)];
+    let cpu = [time(row.self_cpu_ns), time(row.cum_cpu_ns)];
     let rss = [signed_bytes(row.self_rss_bytes), signed_bytes(row.cum_rss_bytes)];
     let per_call = row.cum_wall_ns.checked_div(row.calls).map_or_else(|| "-".to_owned(), duration);
     let rest = [count(row.page_faults), per_call];

@@ -90,6 +90,18 @@ fn is_one_line_for_each_function_in_a_pipe() {
 }
 
 #[test]
+fn times_of_late_ends_are_marked_as_bounds() {
+    let mut report = report();
+    report.functions[0].late_ends = 3;
+    report.account.late_ends = 3;
+    let text = render(&report, &TableOptions { sort: Sort::Own, limit: 0, width: None, colour: false });
+    let marked: Vec<_> = text.lines().filter(|line| line.contains('≤')).collect();
+    assert_eq!(marked.len(), 2, "{text}");
+    assert!(marked[0].starts_with("Order.total") && marked[0].matches('≤').count() == 4, "{text}");
+    assert!(marked[1].contains("  3 ends came out only at the thread's next event"), "{text}");
+}
+
+#[test]
 fn says_how_many_functions_it_hides() {
     let text = text(Some(80), 1);
     assert!(
