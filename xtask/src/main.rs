@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod lint;
 mod privilege;
+mod pythons;
 mod setup;
 mod tally;
 mod test;
@@ -36,6 +37,8 @@ enum Task {
     Demo,
     /// Check format and lints, and run every test
     Test(test::Options),
+    /// Test and measure every CPython of the table, and write the tables of docs/supported.md and README.md
+    Pythons,
     /// Measure what tracing costs a program, beside empty probes and bpftrace
     Bench(bench::Options),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         }),
         Task::Demo => demo::run().map(|()| true),
         Task::Test(options) => test::run(&options),
+        Task::Pythons => pythons::run(),
         Task::Bench(options) => bench::measure(&options).map(|()| true),
     };
     match result {

@@ -64,6 +64,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     Ok(session.failures.is_empty() && session.tally.failed == 0)
 }
 
+/// Runs the tests of the kernel side that are in one file and whose names hold the filter.
+pub(crate) fn kernel_tests(file: &str, filter: &str) -> Result<Tally> {
+    let mut session = Session { filter: Some(filter.to_owned()), ..Session::default() };
+    let ran = session.tests(&["--package", "tests", "--test", file], Runner::Serial(privilege::runner()?));
+    // A failed test is part of the result; that they could not be run is none.
+    if session.tally.failed > 0 { Ok(session.tally) } else { ran.map(|()| session.tally) }
+}
+
 #[derive(Default)]
 struct Session {
     filter: Option<String>,

@@ -111,20 +111,23 @@ impl Python {
     pub fn library(&self) -> String {
         format!("libpython{}.so.1.0", self.version)
     }
-}
 
-impl fmt::Display for Python {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What sets the build apart, in words: `program, dtrace, stripped`.
+    pub fn build(&self) -> String {
         let has = |wanted, yes: &'static str, no: &'static str| if self.has(wanted) { yes } else { no };
-        write!(
-            f,
-            "CPython {} ({}{}{}{}{})",
-            self.version,
+        [
             has(Trait::SharedLibrary, "shared library", "program"),
             has(Trait::Dtrace, ", dtrace", ", without dtrace"),
             has(Trait::Stripped, ", stripped", ""),
             has(Trait::FreeThreaded, ", free-threaded", ""),
             has(Trait::Jit, ", JIT on", ""),
-        )
+        ]
+        .concat()
+    }
+}
+
+impl fmt::Display for Python {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CPython {} ({})", self.version, self.build())
     }
 }
