@@ -20,6 +20,7 @@ pub mod thread_state;
 pub mod traits;
 pub mod usdt_notes;
 pub mod version;
+pub mod versions;
 
 pub use planner::plan;
 pub use refusal::Refusal;

@@ -70,19 +70,19 @@ impl<'a> Unwinder<'a> {
     /// All threads that have a Python frame, in all interpreters. `None`: they can't be read.
     pub fn threads(&self) -> Option<Vec<PythonThread>> {
         let mut found = Vec::new();
-        let mut interpreter = self.memory.pointer(self.runtime, self.states.first_interpreter)?;
+        let mut interpreter = self.memory.pointer(self.runtime, self.states.offsets.first_interpreter)?;
         let mut steps = 0;
         while interpreter != 0 {
-            let mut state = self.memory.pointer(interpreter, self.states.first_thread)?;
+            let mut state = self.memory.pointer(interpreter, self.states.offsets.first_thread)?;
             while state != 0 {
                 self.add_thread(state, &mut found)?;
-                state = self.memory.pointer(state, self.states.next_thread)?;
+                state = self.memory.pointer(state, self.states.offsets.next_thread)?;
                 steps += 1;
                 if steps > MAX_STEPS {
                     return None;
                 }
             }
-            interpreter = self.memory.pointer(interpreter, self.states.next_interpreter)?;
+            interpreter = self.memory.pointer(interpreter, self.states.offsets.next_interpreter)?;
             steps += 1;
             if steps > MAX_STEPS {
                 return None;
@@ -93,12 +93,12 @@ impl<'a> Unwinder<'a> {
 
     /// Adds the thread of a thread state, if it has a Python frame.
     fn add_thread(&self, state: u64, found: &mut Vec<PythonThread>) -> Option<()> {
-        let native_id = match self.states.thread {
+        let native_id = match self.states.offsets.thread {
             ThreadId::Native(offset) => Some(self.memory.pointer(state, offset)? as u32),
             ThreadId::Descriptor(offset) => self.id_in_descriptor(self.memory.pointer(state, offset)?),
         };
-        let mut frame = self.memory.pointer(state, self.states.frame)?;
-        if let Some(offset) = self.states.frame_in_c_frame
+        let mut frame = self.memory.pointer(state, self.states.offsets.frame)?;
+        if let Some(offset) = self.states.offsets.frame_in_c_frame
             && frame != 0
         {
             frame = self.memory.pointer(frame, offset)?;
@@ -210,6 +210,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::python::thread_state::ThreadOffsets;
 
     /// glibc's own descriptor of a thread is what we take it for.
     #[test]
@@ -263,13 +264,15 @@ mod tests {
     fn states() -> ThreadStates {
         ThreadStates {
             runtime: 0,
-            first_interpreter: 0,
-            next_interpreter: 0,
-            first_thread: 0,
-            next_thread: 0,
-            frame: 8,
-            frame_in_c_frame: None,
-            thread: ThreadId::Native(16),
+            offsets: ThreadOffsets {
+                first_interpreter: 0,
+                next_interpreter: 0,
+                first_thread: 0,
+                next_thread: 0,
+                frame: 8,
+                frame_in_c_frame: None,
+                thread: ThreadId::Native(16),
+            },
         }
     }
 }

@@ -112,7 +112,9 @@ fn site_hint(error: &io::Error) -> &'static str {
             "; run pytracer as root, or give it CAP_PERFMON (before Linux 6.6: CAP_SYS_ADMIN)"
         }
         Some(libc::ESRCH) => "; the process is gone",
-        Some(libc::EINVAL) => "; another tracer may hold the same address, see `dmesg`",
+        Some(libc::EINVAL) => {
+            "; another tracer may hold this place with another reference counter (see `dmesg`): end it, or try --source eval"
+        }
         _ => "",
     }
 }

@@ -107,12 +107,13 @@ fn keep(run: &mut Vec<u64>, runs: &mut Vec<Vec<u64>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::python::opcodes;
+    use crate::python::versions;
 
     #[test]
     fn pattern_of_undefined_opcodes() {
         for minor in 11..=15 {
-            let undefined = positions(opcodes::of(minor).expect("a row"));
+            let undefined =
+                positions(versions::of(minor).and_then(|table| table.opcodes.as_ref()).expect("a table"));
             let good: Vec<u64> = (0..256).map(|i| if undefined[i] { 7 } else { 1000 + i as u64 }).collect();
             assert!(matches(&good, &undefined), "3.{minor}");
             let mut shared = good.clone();

@@ -1,8 +1,4 @@
-//! Numbers of the opcodes that begin, resume and end frames, per minor version of CPython. They are fixed within a
-//! minor version. Together with a row in `layout.rs`, a row here is what a new version needs.
-//!
-//! Source: `Include/opcode_ids.h` (3.13+), `Include/opcode.h` (before), checked against the handlers of real
-//! binaries: 3.11.2, 3.11.7, 3.12.1, 3.13.0, 3.13.18, 3.14.10, 3.15.2.
+//! The opcodes that begin, resume and end frames. Their numbers are fixed within a minor version ([`super::versions`]).
 
 use std::ops::RangeInclusive;
 
@@ -25,8 +21,6 @@ pub struct Opcode {
 /// The opcodes of one minor version.
 #[derive(Clone, Copy, Debug)]
 pub struct Opcodes {
-    /// 11 in 3.11.
-    pub minor: u8,
     /// Numbers that no opcode has. Their common handler serves nothing else, which tells the table of handlers
     /// from any other array of pointers.
     pub undefined: &'static [RangeInclusive<u8>],
@@ -49,90 +43,17 @@ impl Opcodes {
     }
 }
 
-/// The opcodes of a minor version.
-pub fn of(minor: u8) -> Option<&'static Opcodes> {
-    TABLE.iter().find(|t| t.minor == minor)
-}
-
-const fn opcode(number: u8, name: &'static str) -> Opcode {
+/// An opcode that has one form.
+pub(super) const fn opcode(number: u8, name: &'static str) -> Opcode {
     Opcode { number, name, accepts: [number, number], form: Form::General }
 }
 
-const fn quick(number: u8, name: &'static str) -> Opcode {
+/// A quick form.
+pub(super) const fn quick(number: u8, name: &'static str) -> Opcode {
     Opcode { form: Form::Quick, ..opcode(number, name) }
 }
 
-const fn instrumented(number: u8, name: &'static str) -> Opcode {
+/// The form that tells tools of it.
+pub(super) const fn instrumented(number: u8, name: &'static str) -> Opcode {
     Opcode { form: Form::Instrumented, ..opcode(number, name) }
-}
-
-static TABLE: [Opcodes; 5] = [
-    Opcodes {
-        minor: 11,
-        undefined: &[181..=254],
-        // With a trace function set, DO_TRACING jumps to the RESUME handler while memory holds RESUME_QUICK.
-        starts: &[
-            Opcode { accepts: [150, 151], ..opcode(151, "RESUME") },
-            Opcode { accepts: [150, 151], ..quick(150, "RESUME_QUICK") },
-        ],
-        yields: &[opcode(86, "YIELD_VALUE")],
-        return_value: 83,
-    },
-    Opcodes {
-        minor: 12,
-        undefined: &[169..=170, 177..=236, 255..=255],
-        starts: &[opcode(151, "RESUME"), instrumented(240, "INSTRUMENTED_RESUME")],
-        yields: &[opcode(150, "YIELD_VALUE"), opcode(243, "INSTRUMENTED_YIELD_VALUE")],
-        return_value: 83,
-    },
-    Opcodes {
-        minor: 13,
-        undefined: &[119..=148, 223..=235, 255..=255],
-        starts: &[
-            opcode(149, "RESUME"),
-            quick(207, "RESUME_CHECK"),
-            instrumented(236, "INSTRUMENTED_RESUME"),
-        ],
-        yields: &[opcode(118, "YIELD_VALUE"), opcode(241, "INSTRUMENTED_YIELD_VALUE")],
-        return_value: 36,
-    },
-    Opcodes {
-        minor: 14,
-        undefined: &[121..=127, 212..=233],
-        starts: &[
-            opcode(128, "RESUME"),
-            quick(196, "RESUME_CHECK"),
-            instrumented(245, "INSTRUMENTED_RESUME"),
-        ],
-        yields: &[opcode(120, "YIELD_VALUE"), opcode(247, "INSTRUMENTED_YIELD_VALUE")],
-        return_value: 35,
-    },
-    Opcodes {
-        minor: 15,
-        undefined: &[120..=127, 219..=232],
-        starts: &[
-            opcode(128, "RESUME"),
-            quick(200, "RESUME_CHECK"),
-            quick(201, "RESUME_CHECK_JIT"),
-            instrumented(244, "INSTRUMENTED_RESUME"),
-        ],
-        yields: &[opcode(119, "YIELD_VALUE"), opcode(246, "INSTRUMENTED_YIELD_VALUE")],
-        return_value: 33,
-    },
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hooked_opcodes_are_defined_ones() {
-        for table in &TABLE {
-            let undefined = |n: u8| table.undefined.iter().any(|r| r.contains(&n));
-            for opcode in table.starts.iter().chain(table.yields) {
-                assert!(!undefined(opcode.number), "3.{} {}", table.minor, opcode.name);
-            }
-            assert!(!undefined(table.return_value));
-        }
-    }
 }

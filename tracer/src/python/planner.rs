@@ -26,12 +26,8 @@ use super::{
     thread_state,
     usdt_notes::{self, UsdtNote},
     version::{self, FoundBy},
+    versions::{self, VersionTable},
 };
-
-/// From this version on frames are no objects, and a call from Python to Python does not run the eval loop anew.
-const FIRST_WITH_HANDLERS: u8 = 11;
-/// Versions whose plan was compared, call by call, with what the interpreter itself reports.
-const PROVEN: [u8; 8] = [8, 9, 10, 11, 12, 13, 14, 15];
 
 /// Plans how to trace the interpreter in a file, by the exact and cheapest source that it has.
 ///
@@ -49,15 +45,10 @@ pub fn plan(path: &Path) -> Result<Plan, Refusal> {
 /// As for [`plan`].
 pub fn plan_elf(elf: &Elf, name: &str, choice: SourceChoice) -> Result<Plan, Refusal> {
     let (version, found_by) = version::of(elf, name)?;
+    let table = versions::of(version.minor).ok_or(Refusal::TooNew(version))?;
     let notes = usdt_notes::read(elf);
-    let image = Image { elf, version, found_by, functions: Functions::of(elf), notes };
-    image.plan(choice).map_err(|Lacks(lacks)| {
-        if lacks.contains(&Lack::Version) {
-            Refusal::TooNew(version)
-        } else {
-            Refusal::Unsupported { version, build: image.build(), lacks }
-        }
-    })
+    let image = Image { elf, version, found_by, table, functions: Functions::of(elf), notes };
+    image.plan(choice).map_err(|Lacks(lacks)| Refusal::Unsupported { version, build: image.build(), lacks })
 }
 
 /// What the steps of planning share.
@@ -65,6 +56,7 @@ struct Image<'a> {
     elf: &'a Elf,
     version: Version,
     found_by: FoundBy,
+    table: &'static VersionTable,
     functions: Functions,
     notes: Vec<UsdtNote>,
 }
@@ -80,7 +72,7 @@ impl Image<'_> {
     }
 
     fn plan(&self, choice: SourceChoice) -> Result<Plan, Lacks> {
-        let layout = layout::of(self.version.minor, self.elf).map_err(Lack::from)?;
+        let layout = layout::of(self.table, self.elf).map_err(Lack::from)?;
         let mut lacks = Lacks::default();
         let draft = lacks.note(match choice {
             SourceChoice::Usdt => self.usdt(&layout),
@@ -97,21 +89,20 @@ impl Image<'_> {
             version: self.version,
             found_by: self.found_by,
             source: draft.source,
-            exact: PROVEN.contains(&self.version.minor),
+            exact: self.table.proven,
             unseen: draft.unseen,
             layout: Layout { resume_opcodes: draft.resume_opcodes, ..layout },
             code_type,
-            threads: thread_state::of(self.version.minor, self.elf),
+            threads: thread_state::of(self.table, self.elf),
             sites: one_per_address(sites)?,
         })
     }
 
     /// `usdt`: a probe point may be used beside the eval loop.
     fn eval(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lacks> {
-        if self.version.minor < FIRST_WITH_HANDLERS {
-            self.run_function(layout, usdt)
-        } else {
-            self.eval_loop(layout, usdt)
+        match &self.table.opcodes {
+            None => self.run_function(layout, usdt),
+            Some(opcodes) => self.eval_loop(opcodes, layout, usdt),
         }
     }
 

@@ -88,9 +88,6 @@ pub enum Lack {
     /// The function that runs frames (up to 3.10) has an unknown shape.
     #[error("the place where its frames begin or end was not found; use your distribution's build")]
     Run,
-    /// Newer than the tables.
-    #[error("its opcodes are unknown")]
-    Version,
     /// USDT asked for, and not there.
     #[error(
         "it has no USDT probes for functions (CPython 3.12 to 3.14 never have them, others if built --with-dtrace); leave --source out"

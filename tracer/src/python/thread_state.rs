@@ -3,16 +3,26 @@
 //!
 //! From 3.13 on the offsets are published, as those of [`super::layout`] are.
 
-use super::elf::Elf;
+use super::{
+    elf::Elf,
+    versions::{Threads, VersionTable},
+};
 
 /// A larger published offset is a sign of damage. Interpreter states have a few hundred kilobytes.
 const MAX_OFFSET: u64 = 1 << 20;
 
-/// Byte offsets on the way from the runtime to the frames that run.
+/// Where the threads of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadStates {
     /// Virtual address of `_PyRuntime` in the file.
     pub runtime: u64,
+    /// The way from there.
+    pub offsets: ThreadOffsets,
+}
+
+/// Byte offsets on the way from the runtime to the frames that run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadOffsets {
     /// Runtime: the first interpreter.
     pub first_interpreter: u64,
     /// Interpreter: the next one.
@@ -23,7 +33,7 @@ pub struct ThreadStates {
     pub next_thread: u64,
     /// Thread state: the frame that runs, or what points to it.
     pub frame: u64,
-    /// Where the pointer to the frame lies in what [`ThreadStates::frame`] points to (`_PyCFrame`, up to 3.12); `None`:
+    /// Where the pointer to the frame lies in what [`ThreadOffsets::frame`] points to (`_PyCFrame`, up to 3.12); `None`:
     /// that is the frame.
     pub frame_in_c_frame: Option<u64>,
     /// Thread state: which thread it is of.
@@ -39,15 +49,19 @@ pub enum ThreadId {
     Descriptor(u64),
 }
 
-/// Of an image of CPython 3.`minor`. `None`: a version that we do not know.
-pub fn of(minor: u8, elf: &Elf) -> Option<ThreadStates> {
+/// Of an image of a version. `None`: it should publish that, and what is there can't be read.
+pub fn of(table: &VersionTable, elf: &Elf) -> Option<ThreadStates> {
     let runtime = elf.symbol("_PyRuntime")?.address;
-    if let Some(positions) = PUBLISHED.iter().find(|positions| positions.minor == minor) {
-        return positions.read(elf, runtime);
-    }
-    // Source: the structures of the version's headers, compiled.
-    let common = ThreadStates {
-        runtime,
+    let offsets = match &table.threads {
+        Threads::Fixed(offsets) => *offsets,
+        Threads::Published(positions) => positions.read(elf, runtime)?,
+    };
+    Some(ThreadStates { runtime, offsets })
+}
+
+impl ThreadOffsets {
+    /// Those of 3.11.
+    pub(super) const COMMON: Self = Self {
         first_interpreter: 40,
         next_interpreter: 0,
         first_thread: 16,
@@ -56,46 +70,32 @@ pub fn of(minor: u8, elf: &Elf) -> Option<ThreadStates> {
         frame_in_c_frame: Some(8),
         thread: ThreadId::Native(160),
     };
-    Some(match minor {
-        8..=10 => ThreadStates {
-            first_interpreter: 32,
-            first_thread: 8,
-            frame: 24,
-            frame_in_c_frame: None,
-            thread: ThreadId::Descriptor(176),
-            ..common
-        },
-        11 => common,
-        12 => ThreadStates {
-            first_thread: 72,
-            frame_in_c_frame: Some(0),
-            thread: ThreadId::Native(144),
-            ..common
-        },
-        _ => return None,
-    })
+    /// Those of 3.8 to 3.10.
+    pub(super) const OF_FRAME_OBJECTS: Self = Self {
+        first_interpreter: 32,
+        first_thread: 8,
+        frame: 24,
+        frame_in_c_frame: None,
+        thread: ThreadId::Descriptor(176),
+        ..Self::COMMON
+    };
 }
 
-/// Where in the published block each offset stands. Source: `Include/internal/pycore_debug_offsets.h`.
-struct Published {
-    minor: u8,
-    first_interpreter: u64,
-    next_interpreter: u64,
-    first_thread: u64,
-    next_thread: u64,
-    frame: u64,
-    native_id: u64,
+/// Where in the published block each offset stands.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the names are those of `ThreadOffsets`")]
+pub struct PublishedThreads {
+    pub first_interpreter: u64,
+    pub next_interpreter: u64,
+    pub first_thread: u64,
+    pub next_thread: u64,
+    pub frame: u64,
+    pub native_id: u64,
 }
 
-const PUBLISHED: [Published; 3] = [
-    Published { minor: 13, next_thread: 168, frame: 184, native_id: 200, ..Published::COMMON },
-    Published { minor: 14, next_thread: 192, frame: 208, native_id: 224, ..Published::COMMON },
-    Published { minor: 15, next_thread: 192, frame: 208, native_id: 248, ..Published::COMMON },
-];
-
-impl Published {
-    const COMMON: Self = Self {
-        minor: 0,
+impl PublishedThreads {
+    /// What is at the same place in all versions.
+    pub(super) const COMMON: Self = Self {
         first_interpreter: 40,
         next_interpreter: 64,
         first_thread: 72,
@@ -104,10 +104,9 @@ impl Published {
         native_id: 0,
     };
 
-    fn read(&self, elf: &Elf, runtime: u64) -> Option<ThreadStates> {
+    fn read(&self, elf: &Elf, runtime: u64) -> Option<ThreadOffsets> {
         let offset = |at: u64| elf.u64_at(runtime.checked_add(at)?).filter(|&offset| offset < MAX_OFFSET);
-        Some(ThreadStates {
-            runtime,
+        Some(ThreadOffsets {
             first_interpreter: offset(self.first_interpreter)?,
             next_interpreter: offset(self.next_interpreter)?,
             first_thread: offset(self.first_thread)?,

@@ -7,7 +7,7 @@ use crate::python::{
     eval_sites::{self, Hook},
     function_sites,
     handler_table::HandlerTable,
-    opcodes::{self, Opcode, Opcodes},
+    opcodes::{Opcode, Opcodes},
     plan::{Meaning, ProbeSite, Source},
     refusal::Lack,
 };
@@ -31,8 +31,12 @@ struct Ends {
 
 impl Image<'_> {
     /// `usdt`: the probe point at which frames end may be used where there is one.
-    pub(super) fn eval_loop(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lacks> {
-        let opcodes = opcodes::of(self.version.minor).ok_or(Lack::Version)?;
+    pub(super) fn eval_loop(
+        &self,
+        opcodes: &'static Opcodes,
+        layout: &Layout,
+        usdt: bool,
+    ) -> Result<Draft, Lacks> {
         let table = HandlerTable::find(self.elf, opcodes).ok_or(Lack::HandlerTable)?;
         let handlers = Handlers { table, opcodes };
         let mut lacks = Lacks::default();

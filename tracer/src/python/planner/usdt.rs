@@ -6,7 +6,7 @@ use super::{Draft, Image, Lacks};
 use crate::python::{
     function_sites,
     handler_table::HandlerTable,
-    opcodes::{self, Opcodes},
+    opcodes::Opcodes,
     plan::{Meaning, ProbeSite, Source},
     refusal::Lack,
 };
@@ -20,7 +20,7 @@ impl Image<'_> {
         let entry = self.usdt_site(Meaning::Start, "function__entry", layout).ok_or(Lack::Usdt)?;
         let end = self.usdt_end(layout).ok_or(Lack::Usdt)?;
         let mut sites = vec![entry, end];
-        let opcodes = opcodes::of(self.version.minor);
+        let opcodes = self.table.opcodes.as_ref();
         let table = opcodes.and_then(|opcodes| HandlerTable::find(self.elf, opcodes));
         sites.extend(self.raises(table.as_ref().map_or(&[], HandlerTable::handlers)));
         let resume_opcodes = opcodes.map(Opcodes::resumes).unwrap_or_default();
