@@ -1,6 +1,12 @@
 //! What traced programs do that is hard to follow. Each program knows how often it called what.
 
+use std::{any::Any, path::PathBuf};
+
 use tests::{Python, Target, Tracer, Trait, on_every_exact_build, on_pythons, program};
+use tracer::{
+    attach::{Hooks, ImageIndex, Kernel, LoadOptions, uprobe},
+    python::plan::Plan,
+};
 
 on_every_exact_build!(subinterpreters, collected, monitored, covered, attached_25_times);
 
@@ -46,11 +52,19 @@ fn covered(python: Python) {
     as_known(Target::spawn(&mut command));
 }
 
-/// The threads never pause, whether probes come or go; they check what they compute.
+/// The threads never pause, whether probes come or go; they check what they compute. Every fifth time a recording is made,
+/// else only the probes come and go, which is what they would notice.
 fn attached_25_times(python: Python) {
     let mut target = Target::start(python, "busy_threads.py", &["--rounds", "27"]);
     target.work();
+    let mut probes = Probes::of(python, &target);
     for cycle in 1..=25 {
+        if cycle % 5 != 0 {
+            let hooks = probes.put();
+            target.work();
+            drop(hooks);
+            continue;
+        }
         let tracer = Tracer::attach(&[&target], &[]);
         target.work();
         let report = tracer.report();
@@ -61,6 +75,35 @@ fn attached_25_times(python: Python) {
     let known = target.work();
     assert!(known.iter().all(|fact| fact.calls == 4), "a thread had a wrong result: {known:?}");
     target.end();
+}
+
+/// Probes with the programs of a recording, whose events nobody reads.
+struct Probes {
+    kernel: Kernel,
+    _ring: Box<dyn Any>,
+    image: ImageIndex,
+    plan: Plan,
+    path: PathBuf,
+    pid: u32,
+}
+
+impl Probes {
+    fn of(python: Python, target: &Target) -> Self {
+        let (path, pid) = (python.image(), target.pid());
+        let plan = tracer::python::plan(&path).expect("a plan");
+        let options = LoadOptions { ring_bytes: 1 << 20, ..LoadOptions::default() };
+        let (mut kernel, ring) = Kernel::load(options).expect("load the programs");
+        let image = kernel.new_image(&plan).expect("an index");
+        let bias = tracer::discover::inspect(pid).expect("it runs").bias;
+        kernel.add_process(pid, image.number(), plan.code_type.wrapping_add(bias)).expect("an index");
+        Self { kernel, _ring: Box::new(ring), image, plan, path, pid }
+    }
+
+    fn put(&mut self) -> Hooks {
+        let target = uprobe::Target::Pid(self.pid);
+        let hooks = self.kernel.hook_image(self.image.clone(), &self.path, &self.plan, target);
+        hooks.expect("hook the interpreter")
+    }
 }
 
 /// Calls in code of the JIT compiler are not seen: the count is said to be incomplete, and is never too high.
