@@ -60,7 +60,7 @@ pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32)
         return if answer == NOT_CODE || answer == NO_ROOM { answer } else { answer | resumed };
     };
     let known = recall(instruction, process);
-    if known != UNKNOWN { known } else { learn(frame, instruction, process, site.0) }
+    if known == UNKNOWN { learn(frame, instruction, process, site.0) } else { known }
 }
 
 /// The instruction that a START site is about, where a register tells it.
@@ -83,7 +83,7 @@ fn of_frame(frame: u64, process: u32, site: u64) -> u64 {
         return mismatch(process, Site(site));
     };
     let known = recall(instruction, process);
-    if known != UNKNOWN { known } else { learn(frame, instruction, process, site) }
+    if known == UNKNOWN { learn(frame, instruction, process, site) } else { known }
 }
 
 /// The same up to 3.10: what is cached is the code object.
