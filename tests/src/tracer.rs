@@ -8,7 +8,13 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{kernel, lines::Lines, program::Target, report::Report, wait, workspace};
+use crate::{
+    kernel,
+    lines::Lines,
+    program::{Known, Target},
+    report::Report,
+    wait, workspace,
+};
 
 /// A `pytracer record` that is running.
 #[derive(Debug)]
@@ -99,6 +105,16 @@ impl Tracer {
     /// Ends it as Ctrl-C does; it must have a report and a good status.
     pub fn report(self) -> Report {
         self.interrupt().report()
+    }
+
+    /// Traces one whole work of a program, of which nothing may be lost; what the program knows of it, and the report.
+    pub fn work_of(mut target: Target, arguments: &[&str]) -> (Vec<Known>, Report) {
+        let tracer = Self::attach(&[&target], arguments);
+        let known = target.work();
+        let report = tracer.report();
+        target.end();
+        report.assert_lossless();
+        (known, report)
     }
 
     /// Sends it a signal.

@@ -52,7 +52,11 @@ fn assert_counts(report: &Report, parent: u32, known: &[Known]) {
 }
 
 fn children(python: Python, kind: &str) -> (Report, u32, Vec<Known>) {
-    let mut target = Target::start(python, "children.py", &[kind, "--rounds", "2"]);
+    children_of(Target::start(python, "children.py", &[kind, "--rounds", "2"]))
+}
+
+/// The report, the parent's PID, and what is known of its children.
+fn children_of(mut target: Target) -> (Report, u32, Vec<Known>) {
     let mut tracer = Tracer::attach(&[&target], &["-v"]);
     let known = target.work();
     followed(&mut tracer, &known);
@@ -189,14 +193,7 @@ fn of_another_python() {
     let mut command = Python::DEBIAN_3_11.command();
     command.arg(program("children.py")).args(["subprocess", "--rounds", "2"]);
     command.env("OTHER_PYTHON", serde_json::to_string(&other.words()).expect("words are JSON"));
-    let mut target = Target::spawn(&mut command);
-    let mut tracer = Tracer::attach(&[&target], &["-v"]);
-    let known = target.work();
-    followed(&mut tracer, &known);
-    target.work();
-    let (parent, report) = (target.pid(), tracer.report());
-    target.end();
-    assert_counts(&report, parent, &known);
+    let (report, _, known) = children_of(Target::spawn(&mut command));
     assert!(known.iter().all(|fact| report.process(fact.pid).version.starts_with(other.version())));
 }
 

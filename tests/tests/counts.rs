@@ -28,12 +28,7 @@ on_every_exact_build!(
 /// Traces one run of a program and compares it with the count of another.
 fn plain(python: Python, program: &str) {
     let truth = truth::of(python, program, &[]);
-    let mut target = Target::start(python, program, &[]);
-    let tracer = Tracer::attach(&[&target], &[]);
-    target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
+    let (_, report) = Tracer::work_of(Target::start(python, program, &[]), &[]);
     truth::assert_equal(&truth, &truth::counted(&report));
 }
 
@@ -41,13 +36,8 @@ fn plain(python: Python, program: &str) {
 fn counted_too(python: Python, program: &str) {
     let folder = scratch();
     let file = folder.path().join("truth.json");
-    let mut target =
-        Target::start(python, program, &["--same-run", file.to_str().expect("its path is UTF-8")]);
-    let tracer = Tracer::attach(&[&target], &[]);
-    target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
+    let target = Target::start(python, program, &["--same-run", file.to_str().expect("its path is UTF-8")]);
+    let (_, report) = Tracer::work_of(target, &[]);
     truth::assert_equal(&truth::read(&file), &truth::counted(&report));
 }
 
@@ -114,12 +104,7 @@ fn thrown_at_birth(python: Python) {
 
 /// Names that are long, empty or full of control characters.
 fn hostile(python: Python) {
-    let mut target = Target::start(python, "hostile.py", &[]);
-    let tracer = Tracer::attach(&[&target], &[]);
-    target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
+    let (_, report) = Tracer::work_of(Target::start(python, "hostile.py", &[]), &[]);
     assert_eq!(report.calls("tab\there"), 3);
     assert_eq!(report.calls("line\nbreak"), 3);
     assert_eq!(report.calls("quote\"and\\backslash"), 3);
@@ -133,11 +118,6 @@ fn hostile(python: Python) {
 
 /// The program counts itself: the limit would hit a counter of the interpreter's too.
 fn recursion_limit(python: Python) {
-    let mut target = Target::start(python, "depth.py", &[]);
-    let tracer = Tracer::attach(&[&target], &[]);
-    let known = target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
+    let (known, report) = Tracer::work_of(Target::start(python, "depth.py", &[]), &[]);
     report.assert_known(&known);
 }

@@ -8,13 +8,7 @@ on_all_pythons!(by_function, by_file, by_neither, left_out_in_the_kernel);
 const FEW: u64 = 2_000;
 
 fn record(python: Python, arguments: &[&str]) -> Report {
-    let mut target = Target::start(python, "calls.py", &[]);
-    let tracer = Tracer::attach(&[&target], arguments);
-    target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
-    report
+    Tracer::work_of(Target::start(python, "calls.py", &[]), arguments).1
 }
 
 fn names(report: &Report) -> Vec<&str> {

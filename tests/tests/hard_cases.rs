@@ -18,12 +18,8 @@ fn as_known(target: Target) {
 }
 
 /// The same, but for one function.
-fn as_known_but(mut target: Target, left_out: Option<&str>) {
-    let tracer = Tracer::attach(&[&target], &[]);
-    let mut known = target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
+fn as_known_but(target: Target, left_out: Option<&str>) {
+    let (mut known, report) = Tracer::work_of(target, &[]);
     known.retain(|fact| Some(fact.function.as_str()) != left_out);
     report.assert_known(&known);
 }

@@ -15,13 +15,7 @@ const STACKS: [&[&str]; 3] =
     [&["outer", "middle", "inner"], &["opening", "opened", "Opened.__init__"], &["stepping", "steps"]];
 
 fn record(python: Python, arguments: &[&str]) -> Report {
-    let mut target = Target::start(python, "silent.py", &[]);
-    let tracer = Tracer::attach(&[&target], arguments);
-    target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
-    report
+    Tracer::work_of(Target::start(python, "silent.py", &[]), arguments).1
 }
 
 fn a_silent_thread_is_where_it_stands(python: Python) {

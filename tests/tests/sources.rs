@@ -26,13 +26,7 @@ const PROGRAMS: [&str; 7] = [
 ];
 
 fn trace(python: Python, program: &str, source: &str) -> Report {
-    let mut target = Target::start(python, program, &[]);
-    let tracer = Tracer::attach(&[&target], &["--source", source]);
-    target.work();
-    let report = tracer.report();
-    target.end();
-    report.assert_lossless();
-    report
+    Tracer::work_of(Target::start(python, program, &[]), &["--source", source]).1
 }
 
 /// Compares with the interpreter's own count of another run.
