@@ -99,16 +99,8 @@ fn of_frame_object(layout: &Layout, frame: u64, process: u32, site: Site) -> u64
     if known != UNKNOWN {
         return known | resumed;
     }
-    let generation = generation();
-    let found = of_code(process, site.image(), code, now());
-    if found == NOT_CODE {
-        return mismatch(process, site);
-    }
-    if found == NO_ROOM {
-        return NO_ROOM;
-    }
-    remember(code, process, found | generation << cached::GENERATION_SHIFT);
-    found | resumed
+    let found = look_up(code, process, site, code, 0, generation());
+    if found == NOT_CODE || found == NO_ROOM { found } else { found | resumed }
 }
 
 /// Looks an instruction up in the interpreter's memory and caches it.
@@ -123,12 +115,11 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     else {
         return mismatch(process, site);
     };
-    let place = if site.instruction_register().is_some() {
-        if !site.accepts(opcode) {
-            return mismatch(process, site);
-        }
-        resume_place(layout, argument)
-    } else if layout.resume_opcodes.contains(&opcode) {
+    let at_handler = site.instruction_register().is_some();
+    if at_handler && !site.accepts(opcode) {
+        return mismatch(process, site);
+    }
+    let place = if at_handler || layout.resume_opcodes.contains(&opcode) {
         resume_place(layout, argument)
     } else {
         // The first instruction of a function. A generator is made by one, in a frame of the thread; it begins in a
@@ -137,6 +128,13 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
         let flags = read_user::<u32>(code + u64::from(layout.code_flags)).unwrap_or(0);
         if owner == Some(THREAD_OWNED) && flags & MAKES_GENERATORS != 0 { cached::IGNORED } else { 0 }
     };
+    look_up(code, process, site, instruction, place, generation)
+}
+
+/// The function of a code object, with bits of [`cached`] that hold of `address`, under which the answer is cached.
+/// `generation`: of before the code object was looked at.
+#[inline(always)]
+fn look_up(code: u64, process: u32, site: Site, address: u64, place: u64, generation: u64) -> u64 {
     let found = of_code(process, site.image(), code, now());
     if found == NOT_CODE {
         return mismatch(process, site);
@@ -145,7 +143,7 @@ fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
         return NO_ROOM;
     }
     let answer = found & ((cached::FUNCTION_LIMIT - 1) | cached::UNWANTED) | place;
-    remember(instruction, process, answer | generation << cached::GENERATION_SHIFT);
+    remember(address, process, answer | generation << cached::GENERATION_SHIFT);
     answer
 }
 
