@@ -148,10 +148,11 @@ impl<'a> Unwinder<'a> {
     }
 
     /// Is it one of the interpreter's own, which no file has? From 3.13 on such a frame stands between a class that is
-    /// called and its `__init__`. One and the same str is its name and its file.
+    /// called and its `__init__`. One and the same str is its name and its file, and it stands in no line.
     fn is_made_by_the_interpreter(&self, code: u64) -> Option<bool> {
         let field = |offset: u16| self.memory.pointer(code, offset.into());
-        Some(field(self.layout.code_file)? == field(self.layout.code_name)?)
+        let line = field(self.layout.code_first_line)? as u32;
+        Some(line == 0 && field(self.layout.code_file)? == field(self.layout.code_name)?)
     }
 
     /// What the kernel side would send of a function. `None`: it can't be read.
