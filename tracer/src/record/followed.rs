@@ -176,7 +176,7 @@ impl Followed {
                 ));
             }
         }
-        engine.tell(Message::Process(index, pid, about(pid, plan, parent)));
+        engine.tell(Message::Process(index, pid, about(&process, plan, parent)));
         self.processes.insert(index, process);
     }
 
@@ -249,12 +249,12 @@ impl Followed {
 }
 
 /// What is known of a process of an image.
-fn about(pid: u32, plan: &Plan, parent: Option<u32>) -> ProcessAbout {
+fn about(process: &Process, plan: &Plan, parent: Option<u32>) -> ProcessAbout {
     let (version, source) = (plan.version.to_string(), plan.source.to_string());
     ProcessAbout {
         parent,
-        command: Some(discover::command(pid)),
-        inner_pids: discover::inner_pids(pid),
+        command: Some(process.command.clone()),
+        inner_pids: discover::inner_pids(process.pid),
         version: Some(version),
         source: Some(source),
     }

@@ -162,8 +162,8 @@ impl Followed {
         self.kernel.set_interpreter(index, image.index.number(), plan.code_type.wrapping_add(bias))?;
         if let Some(known) = self.processes.get_mut(&index) {
             known.command = discover::command(pid);
+            engine.tell(Message::Process(index, pid, about(known, plan, None)));
         }
-        engine.tell(Message::Process(index, pid, about(pid, plan, None)));
         Ok(())
     }
 
