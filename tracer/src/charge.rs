@@ -112,6 +112,8 @@ pub struct BegunCall {
     pub began: Began,
     /// The same function is open further out.
     pub recursive: bool,
+    /// Which generator or coroutine this is a step of; 0: of none.
+    pub instance: u64,
 }
 
 /// A function has ended or was suspended.
@@ -143,6 +145,8 @@ pub struct FinishedCall {
     pub ended: Ended,
     /// The same function is open further out, whose total holds this one.
     pub recursive: bool,
+    /// Which generator or coroutine this is a step of, a number of its own throughout a recording; 0: of none.
+    pub instance: u64,
 }
 
 /// An open call.
@@ -158,6 +162,8 @@ pub struct Activation {
     pub raised_at: Cost,
     /// The same function is open further out.
     pub recursive: bool,
+    /// Which generator or coroutine this is a step of; 0: of none.
+    pub instance: u64,
     /// Calls and resumptions made directly by it.
     pub calls_made: u64,
     /// The thread's meter when it began.

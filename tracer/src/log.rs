@@ -14,7 +14,7 @@
 
 mod reader;
 pub mod recording;
-mod rows;
+pub(crate) mod rows;
 pub mod schema;
 mod segment;
 pub mod table;
@@ -22,7 +22,7 @@ mod writer;
 
 use std::path::PathBuf;
 
-pub use reader::{Reading, read};
+pub use reader::Log;
 pub use writer::{Failure, LogKind, LogOptions, LogWriter};
 
 /// Version of the log's form. Readers refuse newer ones.

@@ -2,6 +2,7 @@
 //! a [`Report`] out; calls go to a [`CallSink`] on the way.
 
 mod core;
+mod instances;
 mod options;
 mod processes;
 mod sink;

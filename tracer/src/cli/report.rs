@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::TableArguments;
-use crate::log::{self, Reading};
+use crate::analysis::{Source, scope::Scope};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -25,7 +25,9 @@ pub(super) struct Arguments {
 
 impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let Reading { report, cut_off, warnings, .. } = log::read(&self.dir)?;
+        let mut source = Source::open(&self.dir, Scope::default())?;
+        let report = source.summary(|_, _| {}).report;
+        let (warnings, cut_off) = (source.warnings(), !source.recording().complete);
         for warning in &warnings {
             eprintln!("pytracer: {warning}");
         }

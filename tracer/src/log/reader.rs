@@ -1,67 +1,83 @@
-//! Reads a log back into the report that was shown when it was recorded. What can't be read is named and left out.
-
-mod memory;
-mod rebuild;
-mod thread;
+//! Opens a log and goes through its tables, a segment at a time. What can't be read is named and left out.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::recording::{Recording, Segments};
+use super::recording::Recording;
 use super::schema::{CallRows, EventRows, FunctionRows, RssRows};
 use super::segment::{self, SegmentError};
 use super::table::Rows;
 use super::{LogError, LogKind};
-use crate::report::Report;
 use crate::text::shown;
-use rebuild::Rebuild;
 
-/// What a log says.
-#[derive(Clone, Debug)]
-pub struct Reading {
-    /// The report.
-    pub report: Report,
-    /// The recorder was killed, or could not write to the end: the report is of what was written by then.
-    pub cut_off: bool,
-    /// Segments that could not be read, and other damage; none if the report is whole.
-    pub warnings: Vec<String>,
-    /// What was asked for when it was recorded.
-    pub arguments: Vec<String>,
-}
-
-/// Reads the log in a folder.
-pub fn read(dir: &Path) -> Result<Reading, LogError> {
-    let recording = Recording::read(dir)?;
-    let mut reader =
-        Reader { dir, segments: recording.segments, complete: recording.complete, warnings: Vec::new() };
-    let mut rebuild = Rebuild::default();
-    reader.each(|segments| segments.functions, |rows: &FunctionRows| rebuild.functions(rows));
-    match recording.log {
-        LogKind::Calls => reader.each(|segments| segments.calls, |rows: &CallRows| rebuild.calls(rows)),
-        LogKind::Events => reader.each(|segments| segments.events, |rows: &EventRows| rebuild.events(rows)),
-    }
-    reader.each(|segments| segments.rss, |rows: &RssRows| rebuild.rss(rows));
-
-    let mut warnings = reader.warnings;
-    warnings.extend(rebuild.damage());
-    let cut_off = !recording.complete;
-    let arguments = recording.arguments.clone();
-    Ok(Reading { report: rebuild.report(recording), cut_off, warnings, arguments })
-}
-
-/// Goes through the segments of a folder.
-struct Reader<'a> {
-    dir: &'a Path,
-    segments: Segments,
-    complete: bool,
+/// A log that is there.
+#[derive(Debug)]
+pub struct Log {
+    dir: PathBuf,
+    recording: Recording,
+    tables: Vec<Table>,
     warnings: Vec<String>,
 }
 
-impl Reader<'_> {
-    /// Reads all segments of a table, in order. `expected` is how many the recorder wrote.
-    fn each<R: Rows>(&mut self, expected: fn(&Segments) -> u32, mut take: impl FnMut(&R)) {
-        let numbers = self.numbers(R::FOLDER);
-        self.missing(R::FOLDER, &numbers, expected(&self.segments));
+/// The segments of one table.
+#[derive(Debug)]
+struct Table {
+    folder: &'static str,
+    /// In the order in which they were written.
+    numbers: Vec<u32>,
+}
+
+impl Log {
+    /// Opens the log in a folder.
+    ///
+    /// # Errors
+    /// If there is none, or one of a newer version.
+    pub fn open(dir: &Path) -> Result<Self, LogError> {
+        let recording = Recording::read(dir)?;
+        let segments = recording.segments;
+        let mut log = Self { dir: dir.to_owned(), recording, tables: Vec::new(), warnings: Vec::new() };
+        log.find::<FunctionRows>(segments.functions);
+        match log.recording.log {
+            LogKind::Calls => log.find::<CallRows>(segments.calls),
+            LogKind::Events => log.find::<EventRows>(segments.events),
+        }
+        log.find::<RssRows>(segments.rss);
+        Ok(log)
+    }
+
+    /// What was recorded.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// How many segments a table has.
+    pub fn segments<R: Rows>(&self) -> usize {
+        self.numbers::<R>().len()
+    }
+
+    /// Reads the rows of a table segment by segment, in the order in which they were written.
+    pub fn each<R: Rows>(&mut self, take: impl FnMut(&R)) {
+        let numbers = self.numbers::<R>().to_vec();
+        self.read(numbers.into_iter(), take);
+    }
+
+    /// The same from the last segment to the first.
+    pub fn each_backward<R: Rows>(&mut self, take: impl FnMut(&R)) {
+        let numbers = self.numbers::<R>().to_vec();
+        self.read(numbers.into_iter().rev(), take);
+    }
+
+    /// What could not be read so far. Reading a segment again says so only once.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    fn numbers<R: Rows>(&self) -> &[u32] {
+        let table = self.tables.iter().find(|table| table.folder == R::FOLDER);
+        table.map_or(&[], |table| &table.numbers)
+    }
+
+    fn read<R: Rows>(&mut self, numbers: impl Iterator<Item = u32>, mut take: impl FnMut(&R)) {
         for number in numbers {
             let file = format!("{}/{}", R::FOLDER, segment::name(number));
             match segment::read(&self.dir.join(&file)) {
@@ -71,30 +87,30 @@ impl Reader<'_> {
         }
     }
 
-    /// Numbers of the segments in a table's folder, in order.
-    fn numbers(&mut self, folder: &str) -> Vec<u32> {
+    /// Finds the segments of a table. `expected` is how many the recorder wrote.
+    fn find<R: Rows>(&mut self, expected: u32) {
+        let folder = R::FOLDER;
         let mut numbers = Vec::new();
-        let entries = match fs::read_dir(self.dir.join(folder)) {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.warnings.push(format!("{folder}: {error}"));
-                return numbers;
+        match fs::read_dir(self.dir.join(folder)) {
+            Ok(entries) => {
+                for entry in entries.flatten() {
+                    let name = entry.file_name();
+                    let name = name.to_string_lossy();
+                    match segment::number(&name) {
+                        Some(number) => numbers.push(number),
+                        // The recorder was killed while it wrote this one.
+                        None if !self.recording.complete && name.ends_with(".parquet.part") => {}
+                        None => self
+                            .warnings
+                            .push(format!("{folder}/{}: skipped, not a segment of this log", shown(&name))),
+                    }
+                }
             }
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            match segment::number(&name) {
-                Some(number) => numbers.push(number),
-                // The recorder was killed while it wrote this one.
-                None if !self.complete && name.ends_with(".parquet.part") => {}
-                None => self
-                    .warnings
-                    .push(format!("{folder}/{}: skipped, not a segment of this log", shown(&name))),
-            }
+            Err(error) => self.warnings.push(format!("{folder}: {error}")),
         }
         numbers.sort_unstable();
-        numbers
+        self.missing(folder, &numbers, expected);
+        self.tables.push(Table { folder, numbers });
     }
 
     fn missing(&mut self, folder: &str, numbers: &[u32], expected: u32) {
@@ -115,6 +131,9 @@ impl Reader<'_> {
     }
 
     fn skipped(&mut self, file: &str, error: &SegmentError) {
-        self.warnings.push(format!("{file}: skipped, {error}"));
+        let warning = format!("{file}: skipped, {error}");
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 }

@@ -19,7 +19,7 @@ fn began_code(began: Began) -> i32 {
 }
 
 /// The beginning of a code.
-pub(super) fn began(code: i32) -> Option<Began> {
+pub(crate) fn began(code: i32) -> Option<Began> {
     [Began::Call, Began::Resumed, Began::Held].into_iter().find(|&began| began_code(began) == code)
 }
 
@@ -53,7 +53,7 @@ fn ended(code: i32) -> Option<Ended> {
 }
 
 /// The kind of memory of a code.
-pub(super) fn member(code: i32) -> Option<Member> {
+pub(crate) fn member(code: i32) -> Option<Member> {
     [Member::File, Member::Anon, Member::Swap, Member::Shmem]
         .into_iter()
         .find(|&member| member as i32 == code)
@@ -75,6 +75,7 @@ pub(super) fn call_row(call: &FinishedCall) -> CallRow {
         began: began_code(call.began),
         ended: ended_code(call.ended),
         recursive: i32::from(call.recursive),
+        instance: call.instance as i64,
     }
 }
 
@@ -88,6 +89,7 @@ pub(super) fn begin_row(call: &BegunCall) -> EventRow {
         function_id: call.function as i32,
         depth: call.depth as i32,
         recursive: i32::from(call.recursive),
+        instance: call.instance as i64,
         ..EventRow::default()
     }
 }
@@ -105,6 +107,7 @@ pub(super) fn end_row(call: &FinishedCall) -> EventRow {
         rss_delta: call.total.rss_bytes,
         faults: call.total.faults as i64,
         recursive: i32::from(call.recursive),
+        instance: call.instance as i64,
     }
 }
 
@@ -140,13 +143,13 @@ pub(super) fn function_row(
 }
 
 /// The function of a row. Text that is not UTF-8 can only come of damage.
-pub(super) fn function_of(row: &FunctionRow) -> Function {
+pub(crate) fn function_of(row: &FunctionRow) -> Function {
     let text = |bytes: &ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
     Function { name: text(&row.function), file: text(&row.file), line: row.line as u32 }
 }
 
 /// The call of a row, as far as one row tells. `None`: it holds a code that is not known.
-pub(super) fn call_of(row: &CallRow) -> Option<FinishedCall> {
+pub(crate) fn call_of(row: &CallRow) -> Option<FinishedCall> {
     let end_ns = nanoseconds(row.end_ns);
     let wall_ns = nanoseconds(row.duration_ns);
     let total = Cost {
@@ -169,14 +172,16 @@ pub(super) fn call_of(row: &CallRow) -> Option<FinishedCall> {
         began: began(row.began)?,
         ended: ended(row.ended)?,
         recursive: row.recursive != 0,
+        instance: row.instance as u64,
     })
 }
 
-/// The call of its beginning and its end.
-pub(super) fn call_of_pair(begun: &EventRow, end: &EventRow) -> Option<FinishedCall> {
-    let row = CallRow {
+/// The call of an end, as if it had taken no time: that is known from its beginning. `None`: it holds a code that is
+/// not known.
+pub(crate) fn end_of(end: &EventRow) -> Option<FinishedCall> {
+    call_of(&CallRow {
         end_ns: end.time_ns,
-        duration_ns: end.time_ns.saturating_sub(begun.time_ns),
+        duration_ns: 0,
         pid: end.pid,
         tid: end.tid,
         function_id: end.function_id,
@@ -185,15 +190,15 @@ pub(super) fn call_of_pair(begun: &EventRow, end: &EventRow) -> Option<FinishedC
         off_cpu_ns: end.off_cpu_ns,
         rss_delta: end.rss_delta,
         faults: end.faults,
-        began: begun.kind,
-        ended: end.kind.saturating_sub(END),
+        began: 0,
+        ended: end.kind.checked_sub(END)?,
         recursive: end.recursive,
-    };
-    call_of(&row)
+        instance: end.instance,
+    })
 }
 
 /// A time of the log; never negative in a sound one.
-pub(super) fn nanoseconds(value: i64) -> u64 {
+pub(crate) fn nanoseconds(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
@@ -239,6 +244,7 @@ mod tests {
             began: Began::Resumed,
             ended: Ended::Suspended,
             recursive: true,
+            instance: 7,
         };
         assert_eq!(call_of(&call_row(&call)), Some(call));
         let begun = BegunCall {
@@ -249,7 +255,12 @@ mod tests {
             depth: 3,
             began: Began::Resumed,
             recursive: true,
+            instance: 7,
         };
-        assert_eq!(call_of_pair(&begin_row(&begun), &end_row(&call)), Some(call));
+        assert_eq!(began(begin_row(&begun).kind), Some(Began::Resumed));
+        let ended = end_of(&end_row(&call)).unwrap();
+        let total = Cost { wall_ns: 0, ..total };
+        let timeless = FinishedCall { start_ns: 1_070, total, own: total, began: Began::Call, ..call };
+        assert_eq!(ended, timeless);
     }
 }

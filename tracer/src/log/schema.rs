@@ -59,6 +59,8 @@ table! {
         ended: i32 = Dictionary,
         /// 1: the same function is open further out.
         recursive: i32 = Dictionary,
+        /// Which generator or coroutine this is a step of; 0: of none.
+        instance: i64 = Dictionary,
     }
 }
 
@@ -85,6 +87,8 @@ table! {
         faults: i64 = Dictionary,
         /// 1: the same function is open further out.
         recursive: i32 = Dictionary,
+        /// Which generator or coroutine this is a step of; 0: of none.
+        instance: i64 = Dictionary,
     }
 }
 

@@ -99,7 +99,7 @@ macro_rules! table {
             }
 
             /// The rows, one by one.
-            pub fn iter(&self) -> impl Iterator<Item = $row> {
+            pub fn iter(&self) -> impl DoubleEndedIterator<Item = $row> {
                 (0..self.len()).map(|at| $row { $($name: self.$name[at].clone(),)* })
             }
         }

@@ -1,5 +1,6 @@
 //! The wired stages without their sink.
 
+use super::instances::{Instances, SUSPENDS};
 use super::processes::Processes;
 use super::thread::{Output, Thread};
 use super::{CallSink, Counts, Ending, PipelineOptions, ProcessTotals};
@@ -17,6 +18,7 @@ pub(super) struct Core {
     pub(super) processes: Processes,
     threads: Vec<Option<Box<Thread>>>,
     summary: Summary,
+    instances: Instances,
     pub(super) counts: Counts,
     lost_tasks: u64,
     probe_hits: u64,
@@ -35,6 +37,7 @@ impl Core {
             processes: Processes::default(),
             threads: Vec::new(),
             summary: Summary::default(),
+            instances: Instances::default(),
             counts: Counts::default(),
             lost_tasks: 0,
             probe_hits: 0,
@@ -50,7 +53,12 @@ impl Core {
         match *event {
             Event::Frame { time_ns, thread, frame, what } => {
                 self.latest_ns = self.latest_ns.max(time_ns);
-                let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+                let mut out = Output {
+                    summary: &mut self.summary,
+                    counts: &mut self.counts,
+                    instances: &mut self.instances,
+                    sink,
+                };
                 match self.threads.get_mut(usize::from(thread)) {
                     Some(Some(thread)) => thread.frame(time_ns, frame, what, &mut self.functions, &mut out),
                     _ => self.counts.unknown_thread += 1,
@@ -91,7 +99,11 @@ impl Core {
                 process.about.parent = Some(parent);
                 process.hidden = shared_memory;
             }
-            Event::Exit { process, pid, .. } => self.processes.end(process, pid),
+            Event::Exit { process, pid, .. } => {
+                let number = self.processes.number(process);
+                self.instances.forget(number);
+                self.processes.end(process, pid);
+            }
             Event::Exec { time_ns, process: Some(process), .. } => self.exec(time_ns, process, sink),
             Event::Exec { process: None, .. } | Event::Frame { .. } | Event::Counters { .. } => {}
         }
@@ -107,7 +119,12 @@ impl Core {
         sink: &mut S,
         act: impl FnOnce(&mut Thread, &mut Output<'_, S>),
     ) {
-        let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+        let mut out = Output {
+            summary: &mut self.summary,
+            counts: &mut self.counts,
+            instances: &mut self.instances,
+            sink,
+        };
         match self.threads.get_mut(usize::from(slot)) {
             Some(Some(thread)) => act(thread, &mut out),
             _ => self.counts.unknown_thread += 1,
@@ -137,6 +154,11 @@ impl Core {
         process.ran = true;
         process.hidden = false;
         if self.functions.announce(id, number, function) {
+            if code_flags & SUSPENDS != 0
+                && let Some(row) = self.functions.row(id, number)
+            {
+                self.instances.may_suspend(row);
+            }
             sink.function(id, (number, process.pid), function, code_flags);
         }
     }
@@ -164,7 +186,12 @@ impl Core {
     fn end_thread<S: CallSink>(&mut self, time_ns: u64, slot: Slot, sink: &mut S) {
         if let Some(mut thread) = self.threads.get_mut(usize::from(slot)).and_then(Option::take) {
             settle(&mut thread, &mut self.processes, sink);
-            let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+            let mut out = Output {
+                summary: &mut self.summary,
+                counts: &mut self.counts,
+                instances: &mut self.instances,
+                sink,
+            };
             thread.close_all(time_ns, Ended::WithThread, &mut out);
         }
     }
@@ -172,9 +199,15 @@ impl Core {
     /// No frame survives an exec.
     fn exec<S: CallSink>(&mut self, time_ns: u64, process: ProcessIndex, sink: &mut S) {
         let number = self.processes.number(process);
+        self.instances.forget(number);
         for thread in self.threads.iter_mut().flatten().filter(|thread| thread.process == number) {
             settle(thread, &mut self.processes, sink);
-            let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+            let mut out = Output {
+                summary: &mut self.summary,
+                counts: &mut self.counts,
+                instances: &mut self.instances,
+                sink,
+            };
             thread.close_all(time_ns, Ended::WithThread, &mut out);
         }
     }
@@ -240,7 +273,12 @@ impl Core {
         let mut open = 0;
         for thread in self.threads.iter_mut().flatten() {
             settle(thread, &mut self.processes, sink);
-            let mut out = Output { summary: &mut self.summary, counts: &mut self.counts, sink };
+            let mut out = Output {
+                summary: &mut self.summary,
+                counts: &mut self.counts,
+                instances: &mut self.instances,
+                sink,
+            };
             open += thread.close_all(ending.end_ns, Ended::OpenAtDetach, &mut out);
         }
         self.counts.open_at_detach += open as u64;

@@ -3,6 +3,7 @@
 use crate::charge::{Activation, Began, BegunCall, Cost, Ended, FinishedCall, Meter, RssChange};
 use crate::event::{FrameEvent, FunctionId, UnseenEnd};
 use crate::functions::{Functions, Row};
+use crate::pipeline::instances::Instances;
 use crate::pipeline::{CallSink, Counts};
 use crate::stacks::{HeldFrame, Stack, Step, Then};
 use crate::summary::Summary;
@@ -11,6 +12,7 @@ use crate::summary::Summary;
 pub(super) struct Output<'a, S> {
     pub(super) summary: &'a mut Summary,
     pub(super) counts: &'a mut Counts,
+    pub(super) instances: &'a mut Instances,
     pub(super) sink: &'a mut S,
 }
 
@@ -254,6 +256,7 @@ impl Thread {
             caller.calls_made += u64::from(began != Began::Held);
         }
         let recursive = self.stack.holds(row);
+        let instance = out.instances.step((self.process, frame), row, began);
         let from = self.meter.now();
         out.sink.begun(&BegunCall {
             time_ns: from.wall_ns,
@@ -263,6 +266,7 @@ impl Thread {
             depth: self.stack.depth() as u32,
             began,
             recursive,
+            instance,
         });
         self.stack.push(frame, row);
         self.open.push(Activation {
@@ -271,6 +275,7 @@ impl Thread {
             raised: false,
             raised_at: from,
             recursive,
+            instance,
             calls_made: 0,
             from,
             children: Cost::default(),
@@ -300,6 +305,7 @@ impl Thread {
             began: call.began,
             ended,
             recursive: call.recursive,
+            instance: call.instance,
         };
         out.summary.add(row, &finished);
         out.sink.finished(&finished);

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tracer::analysis::{Source, scope::Scope};
 use tracer::event::{Event, FrameEvent, Function};
 use tracer::log::recording::Recording;
-use tracer::log::{self, LogError, LogKind, LogOptions, LogWriter};
+use tracer::log::{LogError, LogKind, LogOptions, LogWriter};
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions, ProcessAbout};
 use tracer::report::Report;
 use tracer::report::table::{Sort, TableOptions, render};
@@ -19,6 +20,27 @@ use super::simulate::{Kind, Op, Run, config, kinds, programs};
 
 fn create(dir: &Path, kind: LogKind) -> LogWriter {
     LogWriter::create(dir, LogOptions { kind, arguments: vec!["record".into()] }).unwrap()
+}
+
+/// What `pytracer report` says of a log.
+#[derive(Debug)]
+struct Reading {
+    report: Report,
+    cut_off: bool,
+    warnings: Vec<String>,
+    arguments: Vec<String>,
+}
+
+fn read(dir: &Path) -> Result<Reading, LogError> {
+    let mut source = Source::open(dir, Scope::default())?;
+    let report = source.summary(|_, _| {}).report;
+    let recording = source.recording();
+    Ok(Reading {
+        report,
+        cut_off: !recording.complete,
+        warnings: source.warnings(),
+        arguments: recording.arguments.clone(),
+    })
 }
 
 /// Records a run in a folder, with a new segment every so many events.
@@ -69,7 +91,7 @@ proptest! {
         let run = Run::new(&ops, kind);
         let rows = if events { LogKind::Events } else { LogKind::Calls };
         let live = record(&dir.path().join("log"), &run, rows, every);
-        let read = log::read(&dir.path().join("log")).unwrap();
+        let read = self::read(&dir.path().join("log")).unwrap();
         prop_assert_eq!(&read.warnings, &Vec::<String>::new());
         prop_assert!(!read.cut_off);
         prop_assert_eq!(read.report.to_json().unwrap(), live.to_json().unwrap());
@@ -90,7 +112,7 @@ proptest! {
             pipeline.apply(&event);
         }
         pipeline.finish(&Ending { end_ns: 9, ..Ending::default() });
-        let row = &log::read(dir.path()).unwrap().report.functions[0];
+        let row = &read(dir.path()).unwrap().report.functions[0];
         prop_assert_eq!((&row.function, &row.file, row.line), (&function.name, &function.file, function.line));
     }
 
@@ -104,7 +126,7 @@ proptest! {
         let mut bytes = fs::read(segment).unwrap();
         bytes.truncate(length.index(bytes.len()));
         fs::write(segment, bytes).unwrap();
-        let read = log::read(dir.path()).unwrap();
+        let read = self::read(dir.path()).unwrap();
         let name = segment.strip_prefix(dir.path()).unwrap().display();
         let [warning] = &read.warnings[..] else { panic!("{:?}", read.warnings) };
         prop_assert!(warning.starts_with(&format!("{name}: skipped, damaged: ")), "{warning}");
@@ -123,7 +145,7 @@ proptest! {
             bytes[at] = byte;
         }
         fs::write(file, bytes).unwrap();
-        if let Ok(read) = log::read(dir.path()) {
+        if let Ok(read) = read(dir.path()) {
             let options = TableOptions { sort: Sort::Own, limit: 0, width: Some(80), colour: false };
             prop_assert!(render(&read.report, &options).contains("account: "));
         }
@@ -147,7 +169,7 @@ fn a_recorder_that_was_killed_leaves_what_it_has_written() {
         drop(pipeline);
         fs::write(dir.path().join("rss/part-000002.parquet.part"), "half").unwrap();
 
-        let read = log::read(dir.path()).unwrap();
+        let read = self::read(dir.path()).unwrap();
         assert!(read.cut_off && read.warnings.is_empty(), "{:?}", read.warnings);
         assert!(finished.events > 0 && read.report.functions.iter().any(|row| row.calls > 0));
         assert!(read.report.window.duration_ns > 0);
@@ -173,7 +195,7 @@ fn files_that_do_not_belong_are_named_and_left_out() {
     fs::copy(dir.path().join("rss/part-000001.parquet"), dir.path().join("calls/part-000003.parquet"))
         .unwrap();
     fs::create_dir(dir.path().join("calls/part-000004.parquet")).unwrap();
-    let read = log::read(dir.path()).unwrap();
+    let read = self::read(dir.path()).unwrap();
     let warnings = read.warnings.join("\n");
     assert!(warnings.contains("calls/notes\\x1b.txt: skipped, not a segment of this log"), "{warnings}");
     assert!(warnings.contains("calls/part-000002.parquet: skipped, damaged: "), "{warnings}");
@@ -197,7 +219,7 @@ fn missing_segments_are_named() {
     assert!(calls >= 4, "{calls} segments");
     fs::remove_file(dir.path().join("calls/part-000002.parquet")).unwrap();
     fs::remove_file(dir.path().join(format!("calls/part-{calls:06}.parquet"))).unwrap();
-    let read = log::read(dir.path()).unwrap();
+    let read = self::read(dir.path()).unwrap();
     let last = format!("calls/part-{calls:06}.parquet is missing");
     assert_eq!(read.warnings, ["calls/part-000002.parquet is missing", last.as_str()]);
     assert!(!read.report.functions.is_empty());
@@ -208,7 +230,7 @@ fn a_missing_table_is_named() {
     let dir = tempfile::tempdir().unwrap();
     record(dir.path(), &some_run(), LogKind::Calls, 10_000);
     fs::remove_dir_all(dir.path().join("rss")).unwrap();
-    let read = log::read(dir.path()).unwrap();
+    let read = self::read(dir.path()).unwrap();
     assert_eq!(
         read.warnings,
         ["rss: No such file or directory (os error 2)", "rss/part-000001.parquet is missing"]
@@ -223,7 +245,7 @@ fn a_newer_log_is_refused() {
         json["schema"] = 2.into();
         json["account"] = "something new".into();
     });
-    let error = log::read(dir.path()).unwrap_err();
+    let error = read(dir.path()).unwrap_err();
     assert!(matches!(error, LogError::Newer { found: 2, .. }), "{error}");
     assert!(
         error
@@ -235,7 +257,7 @@ fn a_newer_log_is_refused() {
 #[test]
 fn what_is_no_recording_is_refused_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
-    let refusal = |path: &Path| log::read(path).unwrap_err().to_string();
+    let refusal = |path: &Path| read(path).unwrap_err().to_string();
     let path = dir.path().display();
     assert_eq!(refusal(dir.path()), format!("{path} is not a recording: it has no recording.json"));
     assert!(refusal(&dir.path().join("nothing")).starts_with("can't read "));
@@ -311,7 +333,7 @@ fn a_log_that_can_t_be_written_on_stops_and_the_recording_goes_on() {
     assert!(note.starts_with("the event log stopped: can't write in "), "{note}");
 
     fs::rename(log.join("gone"), log.join("calls")).unwrap();
-    let read = log::read(&log).unwrap();
+    let read = self::read(&log).unwrap();
     assert!(read.cut_off && read.report.functions.iter().any(|row| row.calls > 0));
     let said: Recording = serde_json::from_slice(&fs::read(log.join("recording.json")).unwrap()).unwrap();
     assert!(!said.complete && said.error.is_some_and(|error| note.ends_with(&error)));
@@ -335,7 +357,7 @@ fn functions_are_in_place_before_the_calls_that_use_them() {
 fn what_was_asked_for_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     record(dir.path(), &some_run(), LogKind::Calls, 10_000);
-    assert_eq!(log::read(dir.path()).unwrap().arguments, ["record"]);
+    assert_eq!(read(dir.path()).unwrap().arguments, ["record"]);
 }
 
 /// A pipeline with a log and one thread that can call function 1.
@@ -367,7 +389,7 @@ fn a_segment_is_closed_at_500_000_rows() {
     }
     pipeline.finish(&Ending { end_ns: 1_000_000, ..Ending::default() });
     assert_eq!(segments(dir.path()), 2);
-    assert_eq!(log::read(dir.path()).unwrap().report.functions[0].calls, 500_001);
+    assert_eq!(read(dir.path()).unwrap().report.functions[0].calls, 500_001);
 }
 
 #[test]

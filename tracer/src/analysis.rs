@@ -1,0 +1,18 @@
+//! What a log says: its rows made into calls again, each with its call path and what it took itself, and what reports,
+//! views and exports are made of: sums by call path, the calls in their order, memory.
+//!
+//! Calls are read backward. Rows stand in the order in which calls ended, so that from the last to the first every
+//! call comes after its caller: its path is known at once, and no more is kept than the calls that are open.
+
+pub mod memory;
+pub mod names;
+pub mod paths;
+pub mod rebuild;
+pub mod scope;
+pub mod source;
+pub mod timeline;
+pub mod tree;
+mod walk;
+
+pub use source::Source;
+pub use walk::Visit;

@@ -1,0 +1,122 @@
+//! From the sums of a log back to the report that the recording ended with.
+
+use rustc_hash::FxHashMap;
+
+use super::Source;
+use super::memory::Memory;
+use super::tree::CallTree;
+use crate::functions::Row;
+use crate::report::{FunctionReport, ProcessReport, Report, Status};
+use crate::summary::FunctionSums;
+use crate::units::{count, duration};
+
+/// Memory that functions are charged with but that no call's row tells of: of calls that were open when the recording
+/// was cut off, or that reach beyond the time range. By number of the thread and row of the function.
+pub(super) fn rest(memory: &Memory, tree: &CallTree, source: &mut Source) -> Vec<((u32, Row), i64)> {
+    // With globs, memory of unwanted functions is part of their callers'.
+    if !source.scope().functions.is_all() {
+        return Vec::new();
+    }
+    let mut rest: FxHashMap<(u32, Row), i64> = FxHashMap::default();
+    for (&(pid, tid, function), bytes) in &memory.functions {
+        let key = (source.number_of_thread(pid, tid), source.row_of(function, pid));
+        *rest.entry(key).or_default() += bytes;
+    }
+    for (path, row, sums) in tree.calls() {
+        if let Some(thread) = tree.paths.thread_of(path) {
+            *rest.entry((thread, row)).or_default() -= sums.sums.own.rss_bytes;
+        }
+    }
+    let mut rest: Vec<_> = rest.into_iter().filter(|(_, bytes)| *bytes != 0).collect();
+    rest.sort_unstable();
+    rest
+}
+
+/// The report.
+pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns: u64) -> Report {
+    let recording = source.recording();
+    let scope = source.scope();
+    let mut status = recording.status.clone();
+    if !recording.complete {
+        let seen_ns = last_ns.max(memory.last_ns).saturating_sub(recording.start_monotonic_ns);
+        status.window.duration_ns = status.window.duration_ns.max(seen_ns);
+        status.account.notes.push("the recording was cut off: these numbers are of what was written".into());
+    }
+    if !(recording.complete && scope.is_all()) {
+        bring_up_to_date(&mut status, memory, !scope.is_all());
+    }
+    if !scope.is_all() {
+        narrow(&mut status, source);
+    }
+    let mut rows: FxHashMap<Row, FunctionSums> = FxHashMap::default();
+    for (_, row, sums) in tree.calls() {
+        rows.entry(row).or_default().merge(&sums.sums);
+    }
+    let rows = rows.iter().map(|(&row, sums)| {
+        let named = source.names().get(row);
+        FunctionReport::new((named.process, named.pid), named.function.as_ref(), sums)
+    });
+    Report::new(status, rows)
+}
+
+/// The latest process with this process id; one that the recording's description does not have yet is the next.
+pub(super) fn number_of(processes: &[ProcessReport], pid: u32) -> usize {
+    let known = processes.iter().rfind(|process| process.pid == pid);
+    known.map_or_else(|| next_number(processes), |process| process.process)
+}
+
+fn next_number(processes: &[ProcessReport]) -> usize {
+    processes.iter().map(|process| process.process + 1).max().unwrap_or(0)
+}
+
+/// The recorder's last word may be a second older than the rows, and is of the whole.
+fn bring_up_to_date(status: &mut Status, memory: &Memory, is_part: bool) {
+    for (&pid, memory) in &memory.processes {
+        let at = status.processes.iter().rposition(|process| process.pid == pid);
+        let at = at.unwrap_or_else(|| {
+            let process = next_number(&status.processes);
+            let rss_start_bytes = memory.start.unwrap_or(0);
+            status.processes.push(ProcessReport {
+                process,
+                pid,
+                rss_start_bytes,
+                ..ProcessReport::default()
+            });
+            status.processes.len() - 1
+        });
+        memory.bring_up_to_date(&mut status.processes[at], is_part);
+    }
+}
+
+/// Cuts what is said of the whole to the part that is asked for, and says so.
+fn narrow(status: &mut Status, source: &Source) {
+    let scope = source.scope();
+    status.processes.retain(|process| scope.has_process(process.pid));
+    let window = &mut status.window;
+    let notes = &mut status.account.notes;
+    if scope.is_whole_time() {
+        notes.push(
+            "these numbers are of a part of the recording; the account and the cost are of all of it".into(),
+        );
+    } else {
+        let end_ns = scope.time_ns.end.min(window.duration_ns);
+        let start_ns = scope.time_ns.start.min(end_ns);
+        notes.push(format!(
+            "these numbers are of {} to {} of the window; the account and the cost are of all of it",
+            duration(start_ns),
+            duration(end_ns)
+        ));
+        if source.cut() > 0 {
+            notes.push(format!(
+                "{} calls reach beyond that: their wall time is cut, their own CPU time, faults and memory by call \
+                 path are not known",
+                count(source.cut())
+            ));
+        }
+        window.start_unix_ns += start_ns;
+        window.duration_ns = end_ns - start_ns;
+    }
+    if !scope.functions.is_all() {
+        notes.push("time and memory of functions that are not asked for are part of their callers'".into());
+    }
+}

@@ -1,0 +1,232 @@
+//! A recording, and the part of it that is asked for: where reports, views and exports get what they show.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use super::memory::{Memory, is_thread};
+use super::names::Names;
+use super::paths::Paths;
+use super::rebuild;
+use super::scope::Scope;
+use super::timeline::Timeline;
+use super::tree::CallTree;
+use super::walk::{Damage, Threads, Visit, Walk};
+use crate::event::FunctionId;
+use crate::functions::Row;
+use crate::log::recording::Recording;
+use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows};
+use crate::log::{Log, LogError, LogKind};
+use crate::report::Report;
+
+/// A part of a recording.
+#[derive(Debug)]
+pub struct Source {
+    log: Log,
+    scope: Scope,
+    /// The time range, monotonic nanoseconds.
+    range: Range<u64>,
+    names: Names,
+    threads: Threads,
+    damage: Damage,
+    cut: u64,
+    progress: Progress,
+}
+
+/// Told after each segment of calls how many were read, and how many there are to read.
+pub struct Progress(Option<Box<dyn FnMut(u64, u64) + Send>>);
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Progress").field(&self.0.is_some()).finish()
+    }
+}
+
+/// The sums of a part of a recording.
+#[derive(Debug)]
+pub struct Summary {
+    /// The report.
+    pub report: Report,
+    /// The same by call path.
+    pub tree: CallTree,
+}
+
+impl Source {
+    /// Opens the recording in a folder.
+    ///
+    /// # Errors
+    /// If there is none, or one of a newer version.
+    pub fn open(dir: &Path, scope: Scope) -> Result<Self, LogError> {
+        let mut log = Log::open(dir)?;
+        let mut names = Names::default();
+        log.each(|segment: &FunctionRows| names.add(segment));
+        let start_ns = log.recording().start_monotonic_ns;
+        let range = if scope.is_whole_time() {
+            0..u64::MAX
+        } else {
+            start_ns.saturating_add(scope.time_ns.start)..start_ns.saturating_add(scope.time_ns.end)
+        };
+        Ok(Self {
+            log,
+            scope,
+            range,
+            names,
+            threads: Threads::default(),
+            damage: Damage::default(),
+            cut: 0,
+            progress: Progress(None),
+        })
+    }
+
+    /// Has somebody told how far reading is: after each segment of calls, how many were read of how many.
+    pub fn on_progress(&mut self, progress: impl FnMut(u64, u64) + Send + 'static) {
+        self.progress = Progress(Some(Box::new(progress)));
+    }
+
+    /// What was recorded.
+    pub fn recording(&self) -> &Recording {
+        self.log.recording()
+    }
+
+    /// The part that is asked for.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The functions, by [`crate::functions::Row`].
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Threads as process and thread id, by their number in call paths and visits; known once calls were read.
+    pub fn threads(&self) -> &[(u32, u32)] {
+        self.threads.ids()
+    }
+
+    /// Calls cut to the time range, of those last read.
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
+    /// What is wrong with the log, as far as it was read.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.log.warnings().to_vec();
+        if self.damage.unknown_codes > 0 {
+            warnings.push(format!(
+                "{} rows left out: they hold codes that this pytracer does not know",
+                self.damage.unknown_codes
+            ));
+        }
+        let unended = if self.recording().complete { self.damage.unended } else { 0 };
+        let halves = self.damage.unbegun + unended;
+        if halves > 0 {
+            warnings.push(format!("{halves} events left out: the other half of their call is missing"));
+        }
+        warnings
+    }
+
+    /// Hands on every call, what was called before its caller, later calls first, and returns their paths.
+    pub fn calls(&mut self, mut take: impl FnMut(&Visit, &Paths)) -> Paths {
+        let processes = self.recording().status.processes.clone();
+        let process = |pid| rebuild::number_of(&processes, pid);
+        let names = std::mem::take(&mut self.names);
+        let scope = self.scope.clone();
+        let mut walk = Walk::new(&scope, self.range.clone(), names);
+        let Self { log, progress, .. } = self;
+        let (mut read, all) = (0, (log.segments::<CallRows>() + log.segments::<EventRows>()) as u64);
+        let mut tell = || {
+            read += 1;
+            if let Some(progress) = &mut progress.0 {
+                progress(read, all);
+            }
+        };
+        match log.recording().log {
+            LogKind::Calls => log.each_backward(|rows: &CallRows| {
+                rows.iter().rev().for_each(|row| walk.call(&row, process, &mut take));
+                tell();
+            }),
+            LogKind::Events => log.each_backward(|rows: &EventRows| {
+                rows.iter().rev().for_each(|row| walk.event(&row, process, &mut take));
+                tell();
+            }),
+        }
+        walk.finish(&mut take);
+        (self.damage, self.cut) = (walk.damage, walk.cut);
+        let (names, threads, paths) = walk.into_parts();
+        (self.names, self.threads) = (names, threads);
+        paths
+    }
+
+    /// Hands on every change of resident memory in the time range, earlier ones first.
+    pub fn rss(&mut self, mut take: impl FnMut(&RssRow)) {
+        let Self { log, scope, range, .. } = self;
+        log.each(|rows: &RssRows| {
+            rows.iter()
+                .filter(|row| scope.has_process(row.pid as u32))
+                .filter(|row| range.contains(&(row.time_ns as u64)))
+                .for_each(|row| take(&row));
+        });
+    }
+
+    /// Reads the sums. `also` gets every call besides, as [`Source::calls`] hands them on.
+    pub fn summary(&mut self, mut also: impl FnMut(&Visit, &Paths)) -> Summary {
+        let mut tree = CallTree::default();
+        let mut last_ns = 0;
+        let paths = self.calls(|visit, paths| {
+            last_ns = last_ns.max(visit.call.end_ns);
+            tree.add(visit);
+            also(visit, paths);
+        });
+        let memory = self.memory();
+        tree.set_paths(paths);
+        for (of, bytes) in rebuild::rest(&memory, &tree, self) {
+            tree.add_rest(of, bytes);
+        }
+        tree.add_up();
+        let report = rebuild::report(self, &tree, &memory, last_ns);
+        Summary { report, tree }
+    }
+
+    /// Reads the calls in the order in which they began.
+    ///
+    /// # Errors
+    /// If they find no room in the folder for temporary files.
+    pub fn timeline(&mut self) -> io::Result<Timeline> {
+        let mut timeline = Timeline::new()?;
+        let mut result = Ok(());
+        self.calls(|visit, _| {
+            if result.is_ok() {
+                result = timeline.add(visit);
+            }
+        });
+        result?;
+        timeline.finish(&self.threads);
+        Ok(timeline)
+    }
+
+    /// The row of a function id, which gets one if it has none.
+    pub(super) fn row_of(&mut self, function: FunctionId, pid: u32) -> Row {
+        self.names.row(function).unwrap_or_else(|| {
+            let process = rebuild::number_of(&self.recording().status.processes, pid);
+            self.names.add_unnamed(function, process, pid)
+        })
+    }
+
+    pub(super) fn number_of_thread(&mut self, pid: u32, tid: u32) -> u32 {
+        self.threads.number(pid, tid)
+    }
+
+    fn memory(&mut self) -> Memory {
+        let mut memory = Memory::default();
+        let Self { log, scope, range, .. } = self;
+        log.each(|rows: &RssRows| {
+            for row in rows.iter().filter(|row| scope.has_process(row.pid as u32)) {
+                let asked_for = !is_thread(row.tid) && scope.tids.is_empty()
+                    || is_thread(row.tid) && scope.has_thread(row.pid as u32, row.tid as u32);
+                memory.add(&row, range, asked_for);
+            }
+        });
+        self.damage.unknown_codes += memory.unknown_codes;
+        memory
+    }
+}
