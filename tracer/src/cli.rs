@@ -1,6 +1,8 @@
 //! The command line: what the user typed, made into what the program needs.
 
 pub mod doctor;
+pub mod export;
+mod part;
 pub mod ps;
 pub mod record;
 pub mod report;
@@ -32,6 +34,7 @@ use crate::{
   pytracer record -p 4242 -o rec                keep the event log as well
   pytracer record -o rec -- python3 app.py      trace a command from its first function
   pytracer report rec --sort rss                the report of a recording, by memory
+  pytracer export rec -f collapsed -o out.txt   the recording in a format of another tool
   pytracer doctor                               what this machine lacks, and how to mend it
 
 Exit status: 0 done; 1 it could not be done, or not fully; 2 wrong usage; 3 events were lost (--fail-on-loss).
@@ -53,6 +56,8 @@ enum Command {
     Record(record::Arguments),
     /// Show the report of a recording
     Report(report::Arguments),
+    /// Write a recording in a format of another tool
+    Export(export::Arguments),
     /// Check what this machine needs for tracing, and say how to mend what it lacks
     Doctor {
         /// As JSON
@@ -97,6 +102,7 @@ pub fn run() -> ExitCode {
         Command::Ps(arguments) => arguments.run(&mut stdout()).map(|()| ExitCode::SUCCESS),
         Command::Record(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
+        Command::Export(arguments) => arguments.run(),
         Command::Doctor { json } => doctor::run(json, &mut stdout())
             .map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     };

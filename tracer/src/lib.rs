@@ -16,6 +16,7 @@ pub mod discover;
 pub mod doctor;
 pub mod engine;
 pub mod event;
+pub mod export;
 pub mod filter;
 pub mod functions;
 pub mod launch;

@@ -118,14 +118,7 @@ impl Arguments {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let plain: Option<f64> = text.parse().ok();
-    let duration = match plain {
-        Some(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        None => {
-            text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
-        }
-    };
-    duration
+    super::part::duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "not a time: write 10s, 1m30s or 500ms".into())
 }

@@ -1,0 +1,54 @@
+//! `pytracer export`.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use super::part::{Folder, PartArguments, verdict};
+use crate::export::{Format, Measure};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  pytracer export rec --format collapsed -o stacks.txt
+  pytracer export rec --format collapsed --of rss-grew -o - | less
+
+Exit status 1: the recording was cut off or a part of it can't be read; the export is of the rest.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    folder: Folder,
+    /// What to write
+    #[arg(short, long, value_enum)]
+    format: Format,
+    /// File to write, which must not exist; -: standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// What stacks are weighed by, in formats that can hold one measure only
+    #[arg(long, value_enum, default_value = "wall")]
+    of: Measure,
+    #[command(flatten)]
+    part: PartArguments,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let mut source = self.part.open(&self.folder.dir)?;
+        let mut out = create(&self.output)?;
+        self.format.write(&mut source, self.of, &mut out)?;
+        out.flush().with_context(|| format!("can't write {}", self.output.display()))?;
+        Ok(verdict(&source))
+    }
+}
+
+/// A new file that nobody else can read, or standard output.
+pub(super) fn create(path: &Path) -> Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufWriter::new(io::stdout().lock())));
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    Ok(Box::new(BufWriter::new(file.with_context(|| format!("can't write {}", path.display()))?)))
+}
