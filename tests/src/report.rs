@@ -53,6 +53,7 @@ pub struct Function {
     pub line: u64,
     pub calls: u64,
     pub resumes: u64,
+    pub open_at_attach: u64,
     pub ends: u64,
     pub self_wall_ns: u64,
     pub cum_wall_ns: u64,

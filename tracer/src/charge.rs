@@ -58,8 +58,17 @@ pub enum Began {
     Call,
     /// Went on after a yield or await, or was thrown into.
     Resumed,
-    /// Found open, at attach or after a loss: counts as neither.
-    Held,
+    /// Open when its thread was first seen: counts as neither.
+    OpenAtAttach,
+    /// Its beginning was not seen: found open after a loss.
+    Unseen,
+}
+
+impl Began {
+    /// Was it called or resumed in the window, as far as is known?
+    pub fn in_window(self) -> bool {
+        matches!(self, Self::Call | Self::Resumed)
+    }
 }
 
 /// How an activation of a function ended.

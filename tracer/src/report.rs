@@ -130,7 +130,10 @@ pub struct FunctionReport {
     pub cum_rss_bytes: i64,
     /// Page faults while it was on top.
     pub page_faults: u64,
-    /// Calls, resumptions, and calls found open.
+    /// Calls that were open at attach, of [`Account::open_at_attach`]: timed from then on, not among `calls`.
+    #[serde(default)]
+    pub open_at_attach: u64,
+    /// Calls, resumptions, and calls found open, at attach or after a loss.
     #[serde(default)]
     pub activations: u64,
     /// How often it returned, raised or was suspended.
@@ -238,6 +241,7 @@ impl FunctionReport {
             self_rss_bytes: sums.own.rss_bytes,
             cum_rss_bytes: sums.cumulative.rss_bytes,
             page_faults: sums.own.faults,
+            open_at_attach: sums.open_at_attach,
             activations: sums.activations,
             ends: sums.ends,
             late_ends: sums.late_ends,
@@ -290,6 +294,7 @@ fn merge(into: &mut FunctionReport, row: &FunctionReport) {
     into.self_rss_bytes = into.self_rss_bytes.saturating_add(row.self_rss_bytes);
     into.cum_rss_bytes = into.cum_rss_bytes.saturating_add(row.cum_rss_bytes);
     into.page_faults = into.page_faults.saturating_add(row.page_faults);
+    into.open_at_attach = into.open_at_attach.saturating_add(row.open_at_attach);
     into.activations = into.activations.saturating_add(row.activations);
     into.ends = into.ends.saturating_add(row.ends);
     into.late_ends = into.late_ends.saturating_add(row.late_ends);

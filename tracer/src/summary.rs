@@ -10,7 +10,9 @@ pub struct FunctionSums {
     pub calls: u64,
     /// Resumptions of generators and coroutines.
     pub resumes: u64,
-    /// Calls, resumptions, and calls found open.
+    /// Calls that were open at attach: they are no calls of the window.
+    pub open_at_attach: u64,
+    /// Calls, resumptions, and calls found open, at attach or after a loss.
     pub activations: u64,
     /// How often it ended by itself in the window: returned, raised, or was suspended.
     pub ends: u64,
@@ -30,7 +32,8 @@ impl FunctionSums {
         match call.began {
             Began::Call => self.calls += 1,
             Began::Resumed => self.resumes += 1,
-            Began::Held => {}
+            Began::OpenAtAttach => self.open_at_attach += 1,
+            Began::Unseen => {}
         }
         self.activations += 1;
         self.ends += u64::from(call.ended.by_itself());
@@ -46,6 +49,7 @@ impl FunctionSums {
     pub fn merge(&mut self, other: &Self) {
         self.calls += other.calls;
         self.resumes += other.resumes;
+        self.open_at_attach += other.open_at_attach;
         self.activations += other.activations;
         self.ends += other.ends;
         self.late_ends += other.late_ends;

@@ -51,7 +51,7 @@ impl Span {
         match call.began {
             Began::Call => {}
             Began::Resumed => flags |= Self::RESUMED,
-            Began::Held => flags |= Self::CUT_START,
+            Began::OpenAtAttach | Began::Unseen => flags |= Self::CUT_START,
         }
         if call.ended == Ended::OpenAtDetach {
             flags |= Self::CUT_END;

@@ -256,7 +256,7 @@ impl<'a> Walk<'a> {
         call.depth = self.open[thread].len() as u32;
         if let Some(caller) = self.open[thread].last_mut() {
             caller.children += call.total;
-            caller.calls_made += u64::from(call.began != Began::Held);
+            caller.calls_made += u64::from(call.began.in_window());
         }
         take(&Visit { call, row, path, thread: thread as u32, task }, &self.paths);
     }
@@ -286,7 +286,7 @@ fn wanted(scope: &Scope, function: Option<&Function>) -> bool {
 /// Cuts a call to a time range. Only its wall time can be divided; of the rest it has what lies in whole calls.
 fn cut(call: &mut FinishedCall, range: &Range<u64>, children: Cost) {
     if call.start_ns < range.start {
-        (call.start_ns, call.began) = (range.start, Began::Held);
+        (call.start_ns, call.began) = (range.start, Began::OpenAtAttach);
     }
     if call.end_ns > range.end {
         (call.end_ns, call.ended) = (range.end, Ended::OpenAtDetach);

@@ -14,13 +14,15 @@ fn began_code(began: Began) -> i32 {
     match began {
         Began::Call => 0,
         Began::Resumed => 1,
-        Began::Held => 2,
+        Began::OpenAtAttach => 2,
+        Began::Unseen => 3,
     }
 }
 
 /// The beginning of a code.
 pub(crate) fn began(code: i32) -> Option<Began> {
-    [Began::Call, Began::Resumed, Began::Held].into_iter().find(|&began| began_code(began) == code)
+    let all = [Began::Call, Began::Resumed, Began::OpenAtAttach, Began::Unseen];
+    all.into_iter().find(|&began| began_code(began) == code)
 }
 
 /// The code of an end.
@@ -208,7 +210,8 @@ mod tests {
 
     #[test]
     fn codes_keep_their_meaning() {
-        assert_eq!([0, 1, 2].map(began), [Began::Call, Began::Resumed, Began::Held].map(Some));
+        let beginnings = [Began::Call, Began::Resumed, Began::OpenAtAttach, Began::Unseen];
+        assert_eq!([0, 1, 2, 3].map(began), beginnings.map(Some));
         let ends = [
             Ended::Returned,
             Ended::Raised,
@@ -224,7 +227,7 @@ mod tests {
             [0, 1, 2, 3].map(member),
             [Member::File, Member::Anon, Member::Swap, Member::Shmem].map(Some)
         );
-        assert_eq!((began(3), ended(8), member(4)), (None, None, None));
+        assert_eq!((began(4), ended(8), member(4)), (None, None, None));
     }
 
     #[test]

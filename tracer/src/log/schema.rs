@@ -53,7 +53,7 @@ table! {
         rss_delta: i64 = Dictionary,
         /// Page faults.
         faults: i64 = Dictionary,
-        /// How it began: 0 called, 1 resumed, 2 found open.
+        /// How it began: 0 called, 1 resumed, 2 open at attach, 3 unseen.
         began: i32 = Dictionary,
         /// How it ended: 0 returned, 1 raised, 2 still open at the end, 3 suspended, 4 unseen, 5 with its thread.
         ended: i32 = Dictionary,

@@ -64,7 +64,7 @@ mod tests {
         assert_ne!(instances.step((1, 0x10), 3, Began::Resumed), first, "another process");
         let second = instances.step((0, 0x10), 3, Began::Call);
         assert_ne!(second, first);
-        assert_eq!(instances.step((0, 0x10), 3, Began::Held), second);
+        assert_eq!(instances.step((0, 0x10), 3, Began::OpenAtAttach), second);
     }
 
     #[test]

@@ -314,6 +314,7 @@ fn frames_held_at_attach_are_open_since_the_slot_and_are_no_calls() {
     );
     let g = row(&report, "g");
     assert_eq!((g.calls, g.activations, g.self_wall_ns, g.self_cpu_ns), (0, 1, 1100, 700));
+    assert_eq!(["f", "g", "h"].map(|name| row(&report, name).open_at_attach), [1, 1, 0]);
     assert_eq!(row(&report, "f").calls_made, 0);
     assert_eq!(g.calls_made, 1);
 }
@@ -355,7 +356,8 @@ fn after_a_loss_the_held_frames_are_the_truth() {
     );
     let account = &report.account;
     assert_eq!((account.lost, account.repaired, account.open_at_attach), (7, 3, 0));
-    assert_eq!(row(&report, "h").calls, 0);
+    let h = row(&report, "h");
+    assert_eq!((h.calls, h.activations, h.open_at_attach), (0, 1, 0));
 }
 
 #[test]

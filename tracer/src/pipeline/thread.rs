@@ -142,8 +142,9 @@ impl Thread {
         let (keep, known) = self.stack.agreement(&truth, complete);
         self.close_unseen(self.stack.depth() - keep, out);
         let found = truth.get(known..).unwrap_or_default();
+        let began = if first { Began::OpenAtAttach } else { Began::Unseen };
         for held in found {
-            self.open(held.frame, held.row, held.function, Began::Held, out);
+            self.open(held.frame, held.row, held.function, began, out);
         }
         if first {
             // Nothing had come from this thread: these were open since its slot was opened, where the meter stands.
@@ -253,7 +254,7 @@ impl Thread {
     ) {
         if let Some(caller) = self.open.last_mut() {
             caller.raised = false;
-            caller.calls_made += u64::from(began != Began::Held);
+            caller.calls_made += u64::from(began.in_window());
         }
         let recursive = self.stack.holds(row);
         let instance = out.instances.step((self.process, frame), row, began);

@@ -166,6 +166,9 @@ fn account(account: &Account, colour: bool) -> String {
         count(account.open_at_attach),
         count(account.open_at_detach),
     );
+    if account.open_at_attach > 0 {
+        out += "  +N open: calls open at attach, timed from then on, not counted as calls\n";
+    }
     let trouble = [
         (account.late_ends, "ends came out only at the thread's next event: times with ≤ are upper bounds"),
         (account.mismatches, "hits where no frame was as expected (not counted)"),

@@ -234,12 +234,19 @@ fn numbers(row: &FunctionReport, layout: Layout) -> Vec<String> {
             .collect();
     }
     if layout == Layout::Narrow {
-        let resumed = if row.resumes > 0 { format!("\n+{}", count(row.resumes)) } else { String::new() };
         let pairs = [wall, cpu, rss].map(|pair| pair.join("\n"));
-        return [count(row.calls) + &resumed].into_iter().chain(pairs).chain(rest).collect();
+        return [calls(row, layout)].into_iter().chain(pairs).chain(rest).collect();
     }
-    let counts = [count(row.calls), count(row.resumes)];
+    let counts = [calls(row, layout), count(row.resumes)];
     counts.into_iter().chain([wall, cpu, rss].into_iter().flatten()).chain(rest).collect()
+}
+
+/// The cell of the calls, with what is not among them: resumptions without a column, and calls open at attach.
+fn calls(row: &FunctionReport, layout: Layout) -> String {
+    let resumed = (layout == Layout::Narrow && row.resumes > 0).then(|| format!("+{}", count(row.resumes)));
+    let open = (row.open_at_attach > 0).then(|| format!("+{} open", count(row.open_at_attach)));
+    let counts: Vec<_> = std::iter::once(count(row.calls)).chain(resumed).chain(open).collect();
+    counts.join(if layout == Layout::Line { " " } else { "\n" })
 }
 
 /// The first cell: name and place.

@@ -44,6 +44,7 @@ fn truth(row: &FunctionReport) -> Truth {
     Truth {
         calls: row.calls,
         resumes: row.resumes,
+        open_at_attach: row.open_at_attach,
         activations: row.activations,
         calls_made: row.calls_made,
         wall: [row.self_wall_ns, row.cum_wall_ns],
@@ -104,6 +105,7 @@ proptest! {
         }
         prop_assert!(report.account.lost <= run.lost);
         prop_assert_eq!(report.account.open_at_attach, run.open_at_attach);
+        prop_assert_eq!(sum(&report, |row| row.open_at_attach as i64) as u64, run.open_at_attach);
     }
 
     #[test]

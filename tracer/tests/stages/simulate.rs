@@ -45,6 +45,7 @@ pub(crate) fn programs() -> impl Strategy<Value = Vec<Op>> {
 pub(crate) struct Truth {
     pub(crate) calls: u64,
     pub(crate) resumes: u64,
+    pub(crate) open_at_attach: u64,
     pub(crate) activations: u64,
     pub(crate) calls_made: u64,
     pub(crate) wall: [u64; 2],
@@ -395,7 +396,9 @@ impl Simulation {
             top.faults += faults;
         }
         for function in &open {
-            self.run.functions.entry(function.clone()).or_default().activations += u64::from(first);
+            let truth = self.run.functions.entry(function.clone()).or_default();
+            truth.activations += u64::from(first);
+            truth.open_at_attach += u64::from(first);
         }
         for function in open.into_iter().collect::<BTreeSet<_>>() {
             let function = self.run.functions.entry(function).or_default();

@@ -17,6 +17,7 @@ fn report() -> Report {
         self_rss_bytes: 4096,
         cum_rss_bytes: -1_310_720,
         page_faults: 17,
+        open_at_attach: 0,
         activations: calls.max(1),
         ends: calls,
         late_ends: 0,
@@ -99,6 +100,29 @@ fn times_of_late_ends_are_marked_as_bounds() {
     assert_eq!(marked.len(), 2, "{text}");
     assert!(marked[0].starts_with("Order.total") && marked[0].matches('≤').count() == 4, "{text}");
     assert!(marked[1].contains("  3 ends came out only at the thread's next event"), "{text}");
+}
+
+#[test]
+fn rows_of_calls_open_at_attach_are_marked() {
+    const LEGEND: &str = "\n  +N open: calls open at attach, timed from then on, not counted as calls\n";
+    let mut report = report();
+    report.functions[0].open_at_attach = 12;
+    report.account.open_at_attach = 12;
+    let text = |report: &Report, width| {
+        render(report, &TableOptions { sort: Sort::Own, limit: 0, width, colour: false })
+    };
+    let line_of = |text: &str, words| text.lines().position(|line| line.contains(words)).expect(words);
+    for (width, lines_below) in [(None, 0), (Some(120), 1), (Some(80), 2)] {
+        let text = text(&report, width);
+        assert_eq!((text.matches("+12 open").count(), text.matches(LEGEND).count()), (1, 1), "{text}");
+        assert_eq!(line_of(&text, "+12 open"), line_of(&text, "Order.total") + lines_below, "{text}");
+        let columns = text.lines().map(|line| line.chars().count()).max().expect("there are lines");
+        assert!(width.is_none_or(|width| columns <= usize::from(width)), "{columns}: {text}");
+    }
+    report.functions[0].resumes = 0;
+    let narrow = text(&report, Some(80));
+    assert_eq!(line_of(&narrow, "+12 open"), line_of(&narrow, "Order.total") + 1, "{narrow}");
+    assert!(!text(&self::report(), None).contains(" open: "), "only where there are any");
 }
 
 #[test]
