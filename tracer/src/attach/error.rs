@@ -113,7 +113,7 @@ fn site_hint(error: &io::Error) -> &'static str {
         }
         Some(libc::ESRCH) => "; the process is gone",
         Some(libc::EINVAL) => {
-            "; another tracer may hold this place with another reference counter (see `dmesg`): end it, or try --source eval"
+            "; another tracer may hold this place with another reference counter (see `dmesg`): end that one"
         }
         _ => "",
     }

@@ -60,6 +60,8 @@ pub(super) struct Hooked {
 pub(super) struct Followed {
     kernel: Kernel,
     plans: PlanCache,
+    /// What `--source eval` would hook, for advice.
+    eval_plans: PlanCache,
     processes: BTreeMap<ProcessIndex, Process>,
     images: HashMap<ImageKey, Image>,
     all: bool,
@@ -83,6 +85,7 @@ impl Followed {
             before: Totals::of(&kernel),
             kernel,
             plans: PlanCache::new(source),
+            eval_plans: PlanCache::new(SourceChoice::Eval),
             processes: BTreeMap::new(),
             images: HashMap::new(),
             all: false,
@@ -128,8 +131,9 @@ impl Followed {
 
     /// Hooks the process alone, or with `--all` its image, unless that is done.
     fn hook_found(&mut self, process: PythonProcess) -> Result<Hooked> {
-        let image = self.image_of(&process)?;
-        let hooks = self.hook_process(image, process.pid)?;
+        let image = self.image_of(&process);
+        let hooks = image.and_then(|image| Ok((image, self.hook_process(image, process.pid)?)));
+        let (image, hooks) = hooks.map_err(|error| self.with_advice(error, &process.image))?;
         Ok(Hooked { process, image, hooks })
     }
 

@@ -1,8 +1,12 @@
 //! Interpreter files that are hooked: each is planned once, and known to the kernel side by one index.
 
-use std::{fs::File, os::fd::AsRawFd as _, path::PathBuf};
+use std::{
+    fs::File,
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 
 use super::Followed;
 use crate::{
@@ -51,14 +55,15 @@ impl Followed {
             Err(refusal) => bail!("{refusal}"),
         };
         let path = &process.image.open_path;
+        let shown_path = process.image.shown_path.clone();
         let file = File::open(path).context("open its interpreter")?;
         let index = self.kernel.new_image(plan)?;
         let hooks = if self.all {
-            Some(self.kernel.hook_image(index.clone(), path, plan, Target::All)?)
+            let hooks = self.kernel.hook_image(index.clone(), path, plan, Target::All);
+            Some(hooks.map_err(|error| at_path(error, &shown_path))?)
         } else {
             None
         };
-        let shown_path = process.image.shown_path.clone();
         self.images.insert(key, Image { planned, index, file, shown_path, hooks, distrusted: false });
         Ok(key)
     }
@@ -76,7 +81,24 @@ impl Followed {
         let Some(plan) = image.plan() else { return Ok(None) };
         let path = PathBuf::from(format!("/proc/self/fd/{}", image.file.as_raw_fd()));
         let hooks = self.kernel.hook_image(image.index.clone(), &path, plan, Target::Pid(pid));
-        Ok(Some(hooks.map_err(|error| at_path(error, image))?))
+        Ok(Some(hooks.map_err(|error| at_path(error, &image.shown_path))?))
+    }
+
+    /// Where a place can't be hooked as it should, the eval loop alone is advised if it can be traced without that.
+    pub(super) fn with_advice(&mut self, error: Error, image: &ImageFile) -> Error {
+        match error.downcast_ref() {
+            Some(&AttachError::Site { address, ref source, .. })
+                if source.raw_os_error() == Some(libc::EINVAL) && self.eval_leaves_out(address, image) =>
+            {
+                anyhow!("{error}, or take --source eval, which leaves this place out")
+            }
+            _ => error,
+        }
+    }
+
+    fn eval_leaves_out(&mut self, address: u64, image: &ImageFile) -> bool {
+        let planned = self.eval_plans.plan(image);
+        planned.as_ref().as_ref().is_ok_and(|plan| plan.sites.iter().all(|site| site.address != address))
     }
 
     /// Lets go of images that no process has any more; with `--all` they stay hooked for later ones.
@@ -95,10 +117,10 @@ impl Followed {
 }
 
 /// For people, the file is where its process has it.
-fn at_path(error: AttachError, image: &Image) -> AttachError {
+fn at_path(error: AttachError, shown_path: &Path) -> AttachError {
     match error {
         AttachError::Site { what, address, source, hint, .. } => {
-            AttachError::Site { what, path: image.shown_path.clone(), address, source, hint }
+            AttachError::Site { what, path: shown_path.into(), address, source, hint }
         }
         other => other,
     }
