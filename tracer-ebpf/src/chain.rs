@@ -31,8 +31,10 @@ struct Walk {
 
 /// Makes the loader's view of a thread true: who it is, what it lost, and its whole stack from `frame` outwards
 /// (leaving out `skip` frames). 0: no room in the ring buffer, try again at the next event.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
+pub(crate) extern "C" fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
     let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
     // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
     let thread = unsafe { &mut *thread };

@@ -71,8 +71,10 @@ pub(crate) fn instruction(ctx: &ProbeContext, site: Site) -> Option<u64> {
 }
 
 /// The function of a frame that begins, where no register tells the instruction.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn of_frame(frame: u64, process: u32, site: u64) -> u64 {
+extern "C" fn of_frame(frame: u64, process: u32, site: u64) -> u64 {
     let Some(layout) = LAYOUTS.get_ptr(Site(site).image()) else { return NOT_CODE };
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
@@ -104,8 +106,10 @@ fn of_frame_object(layout: &Layout, frame: u64, process: u32, site: Site) -> u64
 }
 
 /// Looks an instruction up in the interpreter's memory and caches it.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
+extern "C" fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u64 {
     let site = Site(site);
     let generation = generation();
     let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return NOT_CODE };
@@ -235,8 +239,10 @@ pub(crate) fn code_of(layout: &Layout, frame: u64) -> Option<u64> {
 }
 
 /// The function of a code object: id and [`cached::UNWANTED`], or [`NO_ROOM`], [`NOT_CODE`].
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn of_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
+pub(crate) extern "C" fn of_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
     let Some(interpreter) = interpreter(process) else { return NOT_CODE };
     let key = CodeKey { code, process, space: interpreter.space };
     if let Some(known) = CODES.get_ptr(key) {

@@ -63,8 +63,10 @@ pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
 
 /// Finds or makes the slot of the running thread; 0 if it is not traced. `image`: of the probe that was hit, by
 /// which `--all` takes up a process it has not seen.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn enter(image: u32) -> u32 {
+pub(crate) extern "C" fn enter(image: u32) -> u32 {
     let (pid, tid) = ids::current();
     if pid == 0 {
         return 0;
