@@ -170,6 +170,9 @@ pub struct Account {
     /// The two are 0 because the recording has not ended, or was cut off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cost_unknown: bool,
+    /// The account is of the whole recording, the rest of the report of a part of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_whole_recording: bool,
     /// Starts reported twice.
     #[serde(default)]
     pub duplicates: u64,

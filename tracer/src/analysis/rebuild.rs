@@ -92,6 +92,7 @@ fn bring_up_to_date(status: &mut Status, memory: &Memory, is_part: bool) {
 fn narrow(status: &mut Status, source: &Source) {
     let scope = source.scope();
     status.processes.retain(|process| scope.has_process(process.pid));
+    status.account.of_whole_recording = true;
     let window = &mut status.window;
     let notes = &mut status.account.notes;
     if scope.is_whole_time() {

@@ -324,6 +324,7 @@ impl Core {
                 probe_hits: self.probe_hits,
                 probe_cost_ns: self.probe_cost_ns,
                 cost_unknown: self.ended_ns.is_none(),
+                of_whole_recording: false,
                 duplicates: counts.duplicates,
                 unmatched_ends: counts.unmatched_ends,
                 unknown_thread: counts.unknown_thread,

@@ -147,12 +147,16 @@ fn cost(account: &Account, window_ns: u64) -> String {
     let Some(per_hit) = account.probe_cost_ns.checked_div(hits) else {
         return "times include the probes' own cost: no hit was counted\n".to_owned();
     };
+    let share = if account.of_whole_recording {
+        "in the whole recording".to_owned()
+    } else {
+        format!("{} of the window", percent(account.probe_cost_ns, window_ns))
+    };
     format!(
-        "times include the probes' own cost: {} hits x {} = {}, {} of the window\n",
+        "times include the probes' own cost: {} hits x {} = {}, {share}\n",
         count(hits),
         duration(per_hit),
         duration(account.probe_cost_ns),
-        percent(account.probe_cost_ns, window_ns),
     )
 }
 

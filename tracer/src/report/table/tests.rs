@@ -151,6 +151,14 @@ account: 2 469 134 events, 3 lost, 0 repaired; calls open at attach 0, at detach
 }
 
 #[test]
+fn the_cost_of_the_whole_is_no_share_of_a_part() {
+    let mut report = report();
+    report.account.of_whole_recording = true;
+    let text = render(&report, &TableOptions { sort: Sort::Own, limit: 0, width: None, colour: false });
+    assert!(text.contains("1 234 567 hits x 431 ns = 532 ms, in the whole recording\n"), "{text}");
+}
+
+#[test]
 fn shows_no_control_characters_of_the_traced_process() {
     for width in [None, Some(80), Some(120)] {
         let text = text(width, 0);
