@@ -4,6 +4,7 @@
 //! Calls are read backward. Rows stand in the order in which calls ended, so that from the last to the first every
 //! call comes after its caller: its path is known at once, and no more is kept than the calls that are open.
 
+pub mod measure;
 pub mod memory;
 pub mod names;
 pub mod paths;

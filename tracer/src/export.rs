@@ -10,7 +10,7 @@ use std::io::Write;
 use anyhow::Result;
 
 use crate::analysis::Source;
-use crate::analysis::tree::PathSums;
+pub use crate::analysis::measure::Measure;
 use crate::event::Function;
 
 /// Writes a recording in one format.
@@ -38,42 +38,6 @@ impl Format {
             Self::Collapsed => &collapsed::Collapsed,
         };
         export.write(source, measure, out)
-    }
-}
-
-/// What a call path can be weighed by. Each counts what its last function did itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Measure {
-    /// Wall time, nanoseconds
-    #[default]
-    Wall,
-    /// CPU time, nanoseconds
-    Cpu,
-    /// Time off CPU, nanoseconds
-    OffCpu,
-    /// Calls
-    Calls,
-    /// Resident memory added, bytes; what was given back is not taken off
-    RssGrew,
-    /// Resident memory given back, bytes
-    RssShrank,
-    /// Page faults
-    Faults,
-}
-
-impl Measure {
-    /// What a path weighs.
-    pub fn of(self, path: &PathSums) -> u64 {
-        let own = path.sums.own;
-        match self {
-            Self::Wall => own.wall_ns,
-            Self::Cpu => own.cpu_ns(),
-            Self::OffCpu => own.off_cpu_ns,
-            Self::Calls => path.sums.calls,
-            Self::RssGrew => path.grew_bytes,
-            Self::RssShrank => path.shrank_bytes,
-            Self::Faults => own.faults,
-        }
     }
 }
 

@@ -1,0 +1,60 @@
+//! What call paths can be weighed by.
+
+use super::tree::PathSums;
+use crate::units::{count, duration, size};
+
+/// What a call path can be weighed by. Each counts what its last function did itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Measure {
+    /// Wall time, nanoseconds
+    #[default]
+    Wall,
+    /// CPU time, nanoseconds
+    Cpu,
+    /// Time off CPU, nanoseconds
+    OffCpu,
+    /// Calls
+    Calls,
+    /// Resident memory added, bytes; what was given back is not taken off
+    #[value(alias = "rss")]
+    RssGrew,
+    /// Resident memory given back, bytes
+    RssShrank,
+    /// Page faults
+    Faults,
+}
+
+impl Measure {
+    /// What a path weighs.
+    pub fn of(self, path: &PathSums) -> u64 {
+        let own = path.sums.own;
+        match self {
+            Self::Wall => own.wall_ns,
+            Self::Cpu => own.cpu_ns(),
+            Self::OffCpu => own.off_cpu_ns,
+            Self::Calls => path.sums.calls,
+            Self::RssGrew => path.grew_bytes,
+            Self::RssShrank => path.shrank_bytes,
+            Self::Faults => own.faults,
+        }
+    }
+
+    /// An amount of it, for people.
+    pub fn shown(self, amount: u64) -> String {
+        match self {
+            Self::Wall | Self::Cpu | Self::OffCpu => duration(amount),
+            Self::Calls | Self::Faults => count(amount),
+            Self::RssGrew | Self::RssShrank => size(amount),
+        }
+    }
+
+    /// What it is counted in.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Wall | Self::Cpu | Self::OffCpu => "ns",
+            Self::Calls => "calls",
+            Self::Faults => "faults",
+            Self::RssGrew | Self::RssShrank => "bytes",
+        }
+    }
+}
