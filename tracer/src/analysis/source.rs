@@ -15,6 +15,7 @@ use super::walk::{Damage, Threads, Visit, Walk};
 use crate::event::FunctionId;
 use crate::functions::Row;
 use crate::log::recording::Recording;
+use crate::log::rows::nanoseconds;
 use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows};
 use crate::log::{Log, LogError, LogKind};
 use crate::report::Report;
@@ -163,7 +164,7 @@ impl Source {
         log.each(|rows: &RssRows| {
             rows.iter()
                 .filter(|row| scope.has_process(row.pid as u32))
-                .filter(|row| range.contains(&(row.time_ns as u64)))
+                .filter(|row| (range.start..=range.end).contains(&nanoseconds(row.time_ns)))
                 .for_each(|row| take(&row));
         });
     }
@@ -194,14 +195,23 @@ impl Source {
     pub fn timeline(&mut self) -> io::Result<Timeline> {
         let mut timeline = Timeline::new()?;
         let mut result = Ok(());
-        self.calls(|visit, _| {
-            if result.is_ok() {
-                result = timeline.add(visit);
-            }
-        });
+        self.calls(timeline.filled(&mut result));
         result?;
         timeline.finish(&self.threads);
         Ok(timeline)
+    }
+
+    /// The same with the sums, which are read on the way.
+    ///
+    /// # Errors
+    /// As [`Source::timeline`].
+    pub fn timeline_and_summary(&mut self) -> io::Result<(Timeline, Summary)> {
+        let mut timeline = Timeline::new()?;
+        let mut result = Ok(());
+        let summary = self.summary(timeline.filled(&mut result));
+        result?;
+        timeline.finish(&self.threads);
+        Ok((timeline, summary))
     }
 
     /// The row of a function id, which gets one if it has none.

@@ -1,8 +1,9 @@
 //! The calls of a log in the order in which they began, thread by thread: what drawings of time are made of.
 //!
-//! The log gives them in the reverse of that order. They wait in a file without a name, in blocks of one thread each,
-//! so that any number of them takes little memory.
+//! The log gives them in the reverse of that order. They wait in a file without a name, 64 bytes each, in blocks of one
+//! thread, so that any number of them takes little memory.
 
+use std::env;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -10,12 +11,15 @@ use std::os::unix::fs::FileExt as _;
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 use super::Visit;
+use super::paths::Paths;
 use super::walk::Threads;
 use crate::charge::{Began, Ended};
 use crate::functions::Row;
 
-/// Calls of a block.
-const BLOCK: usize = 1024;
+/// Calls of a block. Each thread has one in memory: ten thousand busy threads take 160 MB.
+const BLOCK: usize = 256;
+/// Where the file goes if `TMPDIR` names no other folder: `/tmp` is often in memory.
+const FOLDER: &str = "/var/tmp";
 
 /// One call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -27,6 +31,8 @@ pub struct Span {
     pub end_ns: u64,
     /// Part of that not on a CPU, nanoseconds.
     pub off_cpu_ns: u64,
+    /// Time not on a CPU without what it called, nanoseconds.
+    pub own_off_cpu_ns: u64,
     /// Change of resident memory with all that it called, bytes.
     pub rss_bytes: i64,
     /// Which generator or coroutine it is a step of; 0: of none.
@@ -60,6 +66,7 @@ impl Span {
             start_ns: call.start_ns,
             end_ns: call.end_ns,
             off_cpu_ns: call.total.off_cpu_ns,
+            own_off_cpu_ns: call.own.off_cpu_ns,
             rss_bytes: call.total.rss_bytes,
             instance: call.instance,
             row: visit.row,
@@ -105,13 +112,17 @@ impl Timeline {
     /// One that has no calls yet.
     ///
     /// # Errors
-    /// If no file can be made in the folder for temporary files (`TMPDIR`).
+    /// If no file can be made in the folder for temporary files (`TMPDIR`, or `/var/tmp`).
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { file: tempfile::tempfile()?, length: 0, threads: Vec::new(), ids: Vec::new() })
+        let file = match env::var_os("TMPDIR") {
+            Some(folder) => tempfile::tempfile_in(folder),
+            None => tempfile::tempfile_in(FOLDER).or_else(|_| tempfile::tempfile()),
+        };
+        Ok(Self { file: file?, length: 0, threads: Vec::new(), ids: Vec::new() })
     }
 
     /// Adds a call, later ones first.
-    pub(super) fn add(&mut self, visit: &Visit) -> io::Result<()> {
+    fn add(&mut self, visit: &Visit) -> io::Result<()> {
         let at = visit.thread as usize;
         if at >= self.threads.len() {
             self.threads.resize_with(at + 1, Thread::default);
@@ -127,6 +138,15 @@ impl Timeline {
         Ok(())
     }
 
+    /// What adds the calls that [`super::Source::calls`] hands on, until that fails.
+    pub(super) fn filled(&mut self, result: &mut io::Result<()>) -> impl FnMut(&Visit, &Paths) {
+        |visit, _| {
+            if result.is_ok() {
+                *result = self.add(visit);
+            }
+        }
+    }
+
     /// All calls have been added.
     pub(super) fn finish(&mut self, threads: &Threads) {
         threads.ids().clone_into(&mut self.ids);
@@ -138,10 +158,25 @@ impl Timeline {
         &self.ids
     }
 
-    /// How many calls a thread made.
+    /// How many calls a thread made, resumptions and those found open among them.
     pub fn len(&self, thread: usize) -> usize {
         let Thread { blocks, block } = &self.threads[thread];
         blocks.len() * BLOCK + block.len()
+    }
+
+    /// When the first call of a thread begins, monotonic nanoseconds.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn first_ns(&self, thread: usize) -> io::Result<Option<u64>> {
+        let Thread { blocks, block } = &self.threads[thread];
+        if let (None, Some(&at)) = (block.last(), blocks.last()) {
+            let mut earliest = Span::new_zeroed();
+            let at = at + size_of::<[Span; BLOCK - 1]>() as u64;
+            self.file.read_exact_at(earliest.as_mut_bytes(), at)?;
+            return Ok(Some(earliest.start_ns));
+        }
+        Ok(block.last().map(|span| span.start_ns))
     }
 
     /// Goes through the calls of a thread, earlier ones first, and callers before what they called.
@@ -195,4 +230,129 @@ pub enum Edge<'a> {
     Begin(&'a Span),
     /// This call ends.
     End(&'a Span),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charge::{Cost, FinishedCall};
+
+    fn visit(thread: u32, start_ns: u64, end_ns: u64, depth: u32) -> Visit {
+        let total = Cost { wall_ns: end_ns - start_ns, off_cpu_ns: 3, rss_bytes: -4096, faults: 1 };
+        let call = FinishedCall {
+            pid: 1,
+            tid: thread,
+            function: 1,
+            caller: None,
+            depth,
+            start_ns,
+            end_ns,
+            total,
+            own: Cost { off_cpu_ns: 2, ..total },
+            calls_made: 0,
+            began: Began::Call,
+            ended: Ended::Returned,
+            recursive: false,
+            instance: 0,
+        };
+        Visit { call, row: 7, path: 0, thread, task: 0 }
+    }
+
+    /// A timeline of threads that each make so many calls of one nanosecond, two nanoseconds apart.
+    fn steady(calls: &[usize]) -> Timeline {
+        let mut timeline = Timeline::new().unwrap();
+        let mut threads = Threads::default();
+        for at in (0..calls.iter().copied().max().unwrap_or(0)).rev() {
+            for (thread, _) in calls.iter().enumerate().filter(|&(_, &calls)| at < calls) {
+                let start_ns = 10 + 2 * at as u64;
+                timeline.add(&visit(thread as u32, start_ns, start_ns + 1, 0)).unwrap();
+            }
+        }
+        (0..calls.len()).for_each(|tid| _ = threads.number(1, tid as u32));
+        timeline.finish(&threads);
+        timeline
+    }
+
+    fn starts(timeline: &Timeline, thread: usize) -> Vec<u64> {
+        let mut starts = Vec::new();
+        let go_on = |span: &Span| {
+            starts.push(span.start_ns);
+            io::Result::Ok(())
+        };
+        timeline.each(thread, go_on).unwrap();
+        starts
+    }
+
+    #[test]
+    fn calls_come_back_in_order_however_many_blocks_they_fill() {
+        let calls = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 5];
+        let timeline = steady(&calls);
+        for (thread, &calls) in calls.iter().enumerate() {
+            let expected: Vec<u64> = (0..calls as u64).map(|at| 10 + 2 * at).collect();
+            assert_eq!(starts(&timeline, thread), expected);
+            assert_eq!(timeline.len(thread), calls);
+            assert_eq!(timeline.first_ns(thread).unwrap(), expected.first().copied());
+        }
+    }
+
+    #[test]
+    fn many_threads_do_not_mix() {
+        let calls: Vec<usize> = (0..500).map(|thread| thread % 7 * 100).collect();
+        let timeline = steady(&calls);
+        assert_eq!(timeline.threads().len(), 500);
+        assert!((0..500).all(|thread| starts(&timeline, thread).len() == calls[thread]));
+    }
+
+    #[test]
+    fn a_thread_without_calls_is_there_and_empty() {
+        let timeline = steady(&[0, 1]);
+        assert_eq!((timeline.threads().len(), starts(&timeline, 0)), (2, Vec::new()));
+    }
+
+    #[test]
+    fn a_span_is_what_its_call_was() {
+        let mut visit = visit(0, 5, 9, 4);
+        (visit.call.began, visit.call.ended, visit.call.instance) = (Began::Resumed, Ended::OpenAtDetach, 3);
+        let span = Span::new(&visit);
+        assert_eq!((span.start_ns, span.end_ns, span.off_cpu_ns, span.own_off_cpu_ns), (5, 9, 3, 2));
+        assert_eq!((span.rss_bytes, span.faults, span.instance), (-4096, 1, 3));
+        assert_eq!((span.row, span.depth), (7, 4));
+        assert!(span.is_resumed() && span.is_cut_at_end() && !span.is_cut_at_start());
+        visit.call.began = Began::OpenAtAttach;
+        assert!(Span::new(&visit).is_cut_at_start() && !Span::new(&visit).is_resumed());
+    }
+
+    #[test]
+    fn at_the_same_time_ends_come_before_beginnings_and_callers_begin_first() {
+        let mut timeline = Timeline::new().unwrap();
+        // Later ones first: a call of no length, and before it one with two calls in it, all at the same time.
+        for depth in [0, 1, 1, 0] {
+            timeline.add(&visit(0, 5, 5, depth)).unwrap();
+        }
+        let mut threads = Threads::default();
+        threads.number(1, 0);
+        timeline.finish(&threads);
+        let mut edges = Vec::new();
+        let go_on = |edge: Edge<'_>| {
+            edges.push(match edge {
+                Edge::Begin(span) => ('(', span.depth),
+                Edge::End(span) => (')', span.depth),
+            });
+            io::Result::Ok(())
+        };
+        timeline.edges(0, go_on).unwrap();
+        let expected = [('(', 0), ('(', 1), (')', 1), ('(', 1), (')', 1), (')', 0), ('(', 0), (')', 0)];
+        assert_eq!(edges, expected);
+    }
+
+    #[test]
+    fn who_takes_the_calls_can_stop() {
+        let timeline = steady(&[3 * BLOCK]);
+        let mut taken = 0;
+        let stopped = timeline.each(0, |_| {
+            taken += 1;
+            if taken == BLOCK + 2 { Err(io::Error::other("enough")) } else { Ok(()) }
+        });
+        assert_eq!((stopped.unwrap_err().to_string(), taken), ("enough".to_owned(), BLOCK + 2));
+    }
 }
