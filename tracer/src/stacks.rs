@@ -69,6 +69,11 @@ impl Stack {
         self.rows.last().copied()
     }
 
+    /// Address of the top frame.
+    pub fn top_frame(&self) -> Option<u64> {
+        self.frames.last().copied()
+    }
+
     /// Adds a frame on top.
     pub fn push(&mut self, frame: u64, row: Row) {
         let highest = self.highest.last().map_or(frame, |&highest| highest.max(frame));

@@ -284,7 +284,11 @@ impl Thread {
     }
 
     fn close<S: CallSink>(&mut self, ended: Ended, out: &mut Output<'_, S>) {
+        let frame = self.stack.top_frame().unwrap_or(0);
         let (Some(row), Some(call)) = (self.stack.pop(), self.open.pop()) else { return };
+        if call.instance != 0 {
+            out.instances.ended((self.process, frame), ended);
+        }
         // An exception that was not caught at once leaves the frame right after it has reached it.
         let now = if ended == Ended::RaisedUnseen && call.raised { call.raised_at } else { self.meter.now() };
         let total = now - call.from;
