@@ -1,5 +1,6 @@
 //! The command line: what the user typed, made into what the program needs.
 
+mod diff;
 pub mod doctor;
 pub mod export;
 mod part;
@@ -34,6 +35,7 @@ use crate::{
   pytracer record -p 4242 -o rec                keep the event log as well
   pytracer record -o rec -- python3 app.py      trace a command from its first function
   pytracer report rec --sort rss                the report of a recording, by memory
+  pytracer diff before after                    what changed between two recordings
   pytracer export rec -f collapsed -o out.txt   the recording in a format of another tool
   pytracer doctor                               what this machine lacks, and how to mend it
 
@@ -56,6 +58,8 @@ enum Command {
     Record(record::Arguments),
     /// Show the report of a recording
     Report(report::Arguments),
+    /// Compare two recordings, function by function
+    Diff(diff::Arguments),
     /// Write a recording in a format of another tool
     Export(export::Arguments),
     /// Check what this machine needs for tracing, and say how to mend what it lacks
@@ -102,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Ps(arguments) => arguments.run(&mut stdout()).map(|()| ExitCode::SUCCESS),
         Command::Record(arguments) => arguments.run(),
         Command::Report(arguments) => arguments.run(),
+        Command::Diff(arguments) => arguments.run(),
         Command::Export(arguments) => arguments.run(),
         Command::Doctor { json } => doctor::run(json, &mut stdout())
             .map(|passed| if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }),

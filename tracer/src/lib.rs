@@ -12,6 +12,7 @@ pub mod btf;
 pub mod charge;
 pub mod cli;
 pub mod decode;
+pub mod diff;
 pub mod discover;
 pub mod doctor;
 pub mod engine;

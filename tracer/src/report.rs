@@ -1,5 +1,6 @@
 //! What a run found out. The JSON form is a contract: keys are added, never renamed.
 
+pub mod diff;
 pub(crate) mod fit;
 pub(crate) mod lines;
 pub mod table;
@@ -254,7 +255,12 @@ impl FunctionReport {
 
     /// Is this a function, not one of the rows for memory that no function is charged with?
     pub fn is_function(&self) -> bool {
-        !(self.file.is_empty() && self.line == 0 && [OUTSIDE, NO_FRAME].contains(&&*self.function))
+        Self::is_of_a_function(&self.function, &self.file, self.line)
+    }
+
+    /// The same of a row that has this name, file and line.
+    pub(crate) fn is_of_a_function(name: &str, file: &str, line: u32) -> bool {
+        !(file.is_empty() && line == 0 && [OUTSIDE, NO_FRAME].contains(&name))
     }
 }
 

@@ -43,7 +43,12 @@ pub(super) fn not_listed(processes: usize) -> String {
 
 /// Cost and account.
 pub(super) fn footer(report: &Report, colour: bool) -> String {
-    cost(&report.account, report.window.duration_ns) + &account(&report.account, colour)
+    footer_of(&report.account, report.window.duration_ns, colour)
+}
+
+/// The same of an account and the length of its window.
+pub(super) fn footer_of(of: &Account, window_ns: u64, colour: bool) -> String {
+    cost(of, window_ns) + &account(of, colour)
 }
 
 /// What a process is, in one line no wider than the terminal.

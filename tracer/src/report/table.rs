@@ -56,12 +56,12 @@ impl TableOptions {
     }
 
     /// How many of so many are to be shown.
-    fn shown(&self, there_are: usize) -> usize {
+    pub(super) fn shown(&self, there_are: usize) -> usize {
         if self.limit == 0 { there_are } else { self.limit.min(there_are) }
     }
 
     /// Lines of text, no longer than fits.
-    fn folded(&self, text: &str) -> String {
+    pub(super) fn folded(&self, text: &str) -> String {
         self.width.map_or_else(|| text.to_owned(), |width| lines::folded(text, usize::from(width)))
     }
 

@@ -1,0 +1,194 @@
+//! What changed between two recordings, for people: a table as wide as the terminal, and both accounts.
+
+use std::fmt::Write as _;
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::fit::{cut_middle, cut_start};
+use super::lines;
+use super::table::TableOptions;
+use crate::diff::{Amounts, Column, Diff, FunctionDiff, Per, Presence};
+use crate::report::Status;
+use crate::text::shown;
+use crate::units::{count, duration, signed_bytes};
+
+/// Columns from which on all numbers are shown, instead of those that fit.
+const WIDE: u16 = 110;
+/// Columns a function gets however narrow the terminal is.
+const LEAST_ROOM: usize = 16;
+/// Blank columns between two of the table.
+const GUTTER: u16 = 2;
+
+/// The whole comparison as text, each line ended. Of `options` the limit, the width and colours count.
+pub fn render(diff: &Diff, sort: Column, options: &TableOptions) -> String {
+    let mut out = side("before", &diff.before, options) + &side("after ", &diff.after, options);
+    for warning in &diff.warnings {
+        let _ = writeln!(out, "warning: {}", shown(warning));
+    }
+    let changed: Vec<_> = diff.functions.iter().filter(|row| row.has_changed()).collect();
+    let shown = &changed[..options.shown(changed.len())];
+    out += &match diff.per {
+        Per::Total => "\n".to_owned(),
+        Per::Second => "\nper second of the window\n".to_owned(),
+        Per::Call => "\nper call; calls of the whole window\n".to_owned(),
+    };
+    if !shown.is_empty() {
+        out += &table(shown, sort, options);
+        out += "\n\n";
+    }
+    out += &rest(diff, changed.len(), shown.len());
+    out + &footer("before: ", &diff.before, options) + &footer("after: ", &diff.after, options)
+}
+
+/// Cost and account of one of the two, each line with its name.
+fn footer(name: &str, status: &Status, options: &TableOptions) -> String {
+    let footer = lines::footer_of(&status.account, status.window.duration_ns, options.colour);
+    let line = |line: &str| format!("{}{line}\n", if line.starts_with(' ') { "" } else { name });
+    options.folded(&footer.lines().map(line).collect::<String>())
+}
+
+fn side(name: &str, status: &Status, options: &TableOptions) -> String {
+    let window = format!("{name}  {} of ", duration(status.window.duration_ns));
+    match &status.processes[..] {
+        [process] => {
+            let room = options.width.map(|width| width.saturating_sub(window.len() as u16));
+            window + &lines::process(process, room)
+        }
+        processes => format!("{window}{} processes\n", processes.len()),
+    }
+}
+
+fn rest(diff: &Diff, changed: usize, shown: usize) -> String {
+    let mut out = String::new();
+    if changed > shown {
+        let _ = writeln!(out, "{} more functions changed (--limit 0 shows all)", changed - shown);
+    }
+    let of = |presence| diff.functions.iter().filter(|row| row.presence == presence).count();
+    let _ = writeln!(
+        out,
+        "{} functions: {changed} changed, {} of them new and {} gone\n",
+        diff.functions.len(),
+        of(Presence::New),
+        of(Presence::Gone)
+    );
+    out
+}
+
+/// The columns of numbers, and whether they are left out where there is little room.
+const NUMBERS: [(&str, Column, bool); 7] = [
+    ("calls", Column::Calls, false),
+    ("resumed", Column::Resumed, true),
+    ("self", Column::Own, false),
+    ("cum", Column::Cum, false),
+    ("self cpu", Column::Cpu, false),
+    ("self rss", Column::Rss, false),
+    ("faults", Column::Faults, true),
+];
+
+fn table(rows: &[&FunctionDiff], sort: Column, options: &TableOptions) -> String {
+    let lines = options.width.is_none();
+    let wide = options.width.is_none_or(|width| width >= WIDE);
+    let numbers: Vec<_> = NUMBERS.into_iter().filter(|(_, _, only_wide)| wide || !only_wide).collect();
+    let mut header = vec!["function".to_owned(), "change".to_owned()];
+    for (title, ..) in &numbers {
+        let three = ["before", "after", "change"].map(|of| format!("{title} {of}"));
+        if lines { header.extend(three) } else { header.push((*title).to_owned()) }
+    }
+    let columns: Vec<Column> = numbers.iter().map(|(_, column, _)| *column).collect();
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, &columns, sort, lines)).collect();
+    let taken: usize = (1..header.len())
+        .map(|at| {
+            let column = cells.iter().map(|row| &row[at - 1]).chain([&header[at]]);
+            column.flat_map(|cell| cell.lines()).map(|line| line.chars().count()).max().unwrap_or(0)
+                + usize::from(GUTTER)
+        })
+        .sum();
+    let room =
+        options.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(taken).max(LEAST_ROOM));
+
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let _ = if options.colour { table.enforce_styling() } else { table.force_no_tty() };
+    table.set_header(header.iter().map(|title| {
+        let cell = Cell::new(title);
+        if options.colour { cell.add_attribute(Attribute::Bold) } else { cell }
+    }));
+    for (row, cells) in rows.iter().zip(cells) {
+        table.add_row(std::iter::once(label(row, lines, room)).chain(cells));
+    }
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding(if at == 0 { (0, 0) } else { (GUTTER, 0) });
+        column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    table.trim_fmt()
+}
+
+/// The cells after the first. Before, after and change are beside each other in a line, else below each other.
+fn cells(row: &FunctionDiff, columns: &[Column], sort: Column, lines: bool) -> Vec<String> {
+    let mut out = vec![match row.presence {
+        Presence::New => "new".to_owned(),
+        Presence::Gone => "gone".to_owned(),
+        Presence::Both => percent(row.change[sort], row.before.map_or(0.0, |before| before[sort])),
+    }];
+    for &column in columns {
+        let bound = if row.upper_bounds && is_time(column) { "≤" } else { "" };
+        let side = |amounts: Option<Amounts>| {
+            amounts.map_or_else(
+                || "-".to_owned(),
+                |amounts| format!("{bound}{}", amount(column, amounts[column])),
+            )
+        };
+        let three = [side(row.before), side(row.after), change(column, row.change[column])];
+        if lines { out.extend(three) } else { out.push(three.join("\n")) }
+    }
+    out
+}
+
+/// The first cell: name and place.
+fn label(row: &FunctionDiff, lines: bool, room: usize) -> String {
+    let name = shown(&row.function);
+    let place = match (row.line_before, row.line_after) {
+        _ if row.file.is_empty() => return cut_middle(&name, room),
+        (Some(before), Some(after)) if before != after => format!("{}:{before} -> {after}", shown(&row.file)),
+        _ => format!("{}:{}", shown(&row.file), row.line()),
+    };
+    if lines {
+        format!("{name}  {place}")
+    } else {
+        format!("{}\n  {}", cut_middle(&name, room), cut_start(&place, room - 2))
+    }
+}
+
+/// A change in percent of what was before.
+fn percent(change: f64, before: f64) -> String {
+    if change == 0.0 {
+        return "=".to_owned();
+    }
+    if before == 0.0 {
+        return "-".to_owned();
+    }
+    let share = change * 100.0 / before.abs();
+    if share.abs() < 10.0 { format!("{share:+.1} %") } else { format!("{share:+.0} %") }
+}
+
+fn change(column: Column, change: f64) -> String {
+    if change == 0.0 {
+        return "=".to_owned();
+    }
+    let size = amount(column, change.abs());
+    format!("{}{}", if change < 0.0 { '-' } else { '+' }, size.trim_start_matches('+'))
+}
+
+fn amount(column: Column, value: f64) -> String {
+    match column {
+        Column::Rss | Column::CumRss => signed_bytes(value.round() as i64),
+        column if is_time(column) => duration(value.round() as u64),
+        // A rate may be a broken number.
+        _ if value.fract() != 0.0 && value < 100.0 => format!("{value:.2}"),
+        _ => count(value.round() as u64),
+    }
+}
+
+fn is_time(column: Column) -> bool {
+    matches!(column, Column::Own | Column::Cum | Column::Cpu | Column::CumCpu)
+}
