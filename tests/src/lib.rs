@@ -9,6 +9,7 @@
 
 mod lines;
 
+pub mod browser;
 pub mod cgroup;
 pub mod copies;
 pub mod kernel;
@@ -21,6 +22,7 @@ pub mod tracer;
 pub mod truth;
 pub mod wait;
 
+pub use browser::Browser;
 pub use program::Target;
 pub use python::{Python, Trait};
 pub use pythons::workspace;
@@ -44,6 +46,11 @@ pub fn scratch() -> tempfile::TempDir {
 /// The folder of the packages of PyPI that are programs we did not write, and of what those need.
 pub fn real_programs() -> PathBuf {
     workspace().join("target/real-programs")
+}
+
+/// A recording of `tests/programs/portrait.py`, always the same.
+pub fn portrait() -> PathBuf {
+    workspace().join("tracer/tests/recordings/portrait")
 }
 
 /// The path of a test program.

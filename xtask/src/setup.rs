@@ -38,7 +38,8 @@ pub(crate) fn all() -> Result<()> {
     log_readers::ensure()?;
     coverage::ensure()?;
     real_programs::ensure()?;
-    apt::ensure_program("bpftool", "bpftool")
+    apt::ensure_program("bpftool", "bpftool")?;
+    apt::ensure_program("chromium-headless-shell", "chromium-headless-shell")
 }
 
 /// What the measurements need.
