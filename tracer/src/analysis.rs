@@ -11,6 +11,7 @@ pub mod paths;
 pub mod rebuild;
 pub mod scope;
 pub mod source;
+mod thinned;
 pub mod timeline;
 pub mod tree;
 mod walk;

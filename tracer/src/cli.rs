@@ -8,6 +8,7 @@ pub mod ps;
 pub mod record;
 pub mod report;
 mod select;
+mod values;
 
 use std::{io::stdout, process::ExitCode};
 

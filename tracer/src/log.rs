@@ -7,6 +7,7 @@
 //! DIR/calls/part-000001.parquet       one row per finished call, in the order in which they ended
 //! DIR/events/part-000001.parquet      or, where asked for, one row when a call begins and one when it ends
 //! DIR/rss/part-000001.parquet         one row per change of resident memory
+//! DIR/thinned/part-000001.parquet     sums of calls and changes that were left out, if any were to be
 //! ```
 //!
 //! A segment is written beside its place and renamed into it: what is there can be read, whenever the recorder was
@@ -17,7 +18,9 @@ pub mod recording;
 pub(crate) mod rows;
 pub mod schema;
 mod segment;
+pub(crate) mod sums;
 pub mod table;
+mod thinning;
 mod writer;
 
 use std::path::PathBuf;

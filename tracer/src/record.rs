@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, Message},
     filter::FunctionFilter,
     launch::{Held, Step, exit_code},
-    log::{Failure, LogKind, LogOptions, LogWriter},
+    log::{Failure, LogOptions, LogWriter},
     pipeline::{Ending, PipelineOptions, ThreadTotals},
     python::plan::SourceChoice,
     receive::{INTERVAL, Receiver},
@@ -76,12 +76,10 @@ pub struct Options {
     pub filter: FunctionFilter,
     /// Where the events are to come from.
     pub source: SourceChoice,
-    /// Where to keep the event log, and which rows.
-    pub log: Option<(PathBuf, LogKind)>,
+    /// Where to keep the event log, and what it is to hold.
+    pub log: Option<(PathBuf, LogOptions)>,
     /// Size of the ring buffer in bytes.
     pub ring_bytes: u32,
-    /// The command line, for the recording's own description.
-    pub arguments: Vec<String>,
 }
 
 /// What a recording came to.
@@ -170,13 +168,7 @@ struct Session {
 impl Session {
     /// Puts all probes in place, then lets the events come. Returns the command too, which runs from here on.
     fn start(options: &Options, held: Option<Held>) -> Result<(Self, Option<Child>)> {
-        let log = match &options.log {
-            Some((path, kind)) => {
-                let about = LogOptions { kind: *kind, arguments: options.arguments.clone() };
-                Some(LogWriter::create(path, about)?)
-            }
-            None => None,
-        };
+        let log = options.log.clone().map(|(path, options)| LogWriter::create(&path, options)).transpose()?;
         let (mut kernel, ring) = Kernel::load(LoadOptions {
             ring_bytes: options.ring_bytes,
             unknown: options.targets.unknown(),

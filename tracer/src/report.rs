@@ -4,6 +4,7 @@ pub mod diff;
 pub(crate) mod fit;
 pub(crate) mod lines;
 pub mod table;
+mod thinned;
 
 use std::cmp::Reverse;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Function;
 use crate::summary::FunctionSums;
+pub use thinned::{Thinned, Thinning};
 
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -189,6 +191,9 @@ pub struct Account {
     /// Threads that got no slot.
     #[serde(default)]
     pub no_slot: u64,
+    /// What the event log has in its sums only; absent: nothing, or there is no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinned: Option<Thinned>,
     /// What the reader should know besides.
     #[serde(default)]
     pub notes: Vec<String>,

@@ -7,8 +7,8 @@ use rustc_hash::FxHashMap;
 
 use crate::charge::UNFOLLOWED;
 use crate::event::FunctionId;
-use crate::log::rows::{member, nanoseconds};
-use crate::log::schema::RssRow;
+use crate::log::rows::{amount, member};
+use crate::log::schema::{RssRow, ThinnedRow};
 use crate::report::ProcessReport;
 
 /// Changes of resident memory in a time range, added up.
@@ -30,6 +30,10 @@ pub(super) struct ProcessMemory {
     /// Before the first change.
     pub(super) start: Option<i64>,
     end: i64,
+    /// What all changes came to.
+    changed: i64,
+    /// What those came to that the log has in its sums only.
+    thinned: i64,
     peak: i64,
     outside: i64,
     no_frame: i64,
@@ -44,7 +48,7 @@ impl Memory {
             self.unknown_codes += 1;
             return;
         };
-        let time_ns = nanoseconds(row.time_ns);
+        let time_ns = amount(row.time_ns);
         self.last_ns = self.last_ns.max(time_ns);
         if time_ns > range.end {
             return;
@@ -54,16 +58,31 @@ impl Memory {
             process.swap = Some(row.total);
         } else if time_ns < range.start {
             process.before(row);
-        } else if is_asked_for {
-            process.change(row);
-            if row.function_id != 0 {
-                let key = (row.pid as u32, row.tid as u32, row.function_id as u32);
-                let own = self.functions.entry(key).or_default();
-                *own = own.saturating_add(row.delta);
-            }
         } else {
             process.moved(row);
+            if is_asked_for {
+                self.charge((row.pid, row.tid, row.function_id), row.delta);
+            }
         }
+    }
+
+    /// Takes in the sum of changes that are not in the log one by one.
+    pub(super) fn add_thinned(&mut self, row: &ThinnedRow, is_asked_for: bool) {
+        let thinned = &mut self.processes.entry(row.pid as u32).or_default().thinned;
+        *thinned = thinned.saturating_add(row.rss_delta);
+        if is_asked_for {
+            self.charge((row.pid, row.tid, row.function_id), row.rss_delta);
+        }
+    }
+
+    fn charge(&mut self, (pid, tid, function): (i32, i32, i32), delta: i64) {
+        let (pid, tid, function) = (pid as u32, tid as u32, function as u32);
+        let charged = match (function, tid) {
+            (0, 0) => &mut self.processes.entry(pid).or_default().outside,
+            (0, _) => &mut self.processes.entry(pid).or_default().no_frame,
+            _ => self.functions.entry((pid, tid, function)).or_default(),
+        };
+        *charged = charged.saturating_add(delta);
     }
 }
 
@@ -74,29 +93,24 @@ impl ProcessMemory {
 
     fn moved(&mut self, row: &RssRow) {
         let start = *self.start.get_or_insert(row.total.saturating_sub(row.delta));
+        self.changed = self.changed.saturating_add(row.delta);
         self.end = row.total;
         self.peak = self.peak.max(row.total).max(start);
     }
 
-    fn change(&mut self, row: &RssRow) {
-        self.moved(row);
-        let charged = match (row.function_id, row.tid as u32) {
-            (0, 0) => &mut self.outside,
-            (0, _) => &mut self.no_frame,
-            _ => return,
-        };
-        *charged = charged.saturating_add(row.delta);
-    }
-
-    /// Puts the latest numbers into a row of the report. `is_part`: of a part of the recording only.
+    /// Puts the latest numbers into a row of the report. `is_part`: of a part of the time only.
     pub(super) fn bring_up_to_date(&self, process: &mut ProcessReport, is_part: bool) {
         if let Some(start) = self.start {
             if is_part {
                 (process.rss_start_bytes, process.rss_peak_bytes) = (start, self.peak);
             }
             process.rss_end_bytes = self.end;
-            process.rss_peak_bytes = process.rss_peak_bytes.max(self.peak);
         }
+        if self.thinned != 0 {
+            let changed = self.changed.saturating_add(self.thinned);
+            process.rss_end_bytes = process.rss_start_bytes.saturating_add(changed);
+        }
+        process.rss_peak_bytes = process.rss_peak_bytes.max(self.peak).max(process.rss_end_bytes);
         process.outside_rss_bytes = self.outside;
         process.no_frame_rss_bytes = self.no_frame;
         process.swap_bytes = self.swap.unwrap_or(process.swap_bytes);

@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::Source;
 use super::memory::Memory;
+use super::scope::Scope;
 use super::tree::CallTree;
 use crate::functions::Row;
 use crate::report::{FunctionReport, ProcessReport, Report, Status};
@@ -43,10 +44,15 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
         status.account.notes.push("the recording was cut off: these numbers are of what was written".into());
     }
     if !(recording.complete && scope.is_all()) {
-        bring_up_to_date(&mut status, memory, !scope.is_all());
+        bring_up_to_date(&mut status, memory, !scope.is_whole_time());
     }
     if !scope.is_all() {
         narrow(&mut status, source);
+    }
+    if let Some(thinned) = status.account.thinned {
+        let notes = &mut status.account.notes;
+        notes.push(thinned.text());
+        notes.extend(limit_of_sums(scope).map(str::to_owned));
     }
     let mut rows: FxHashMap<Row, FunctionSums> = FxHashMap::default();
     for (_, row, sums) in tree.calls() {
@@ -57,6 +63,21 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
         FunctionReport::new((named.process, named.pid), named.function.as_ref(), sums)
     });
     Report::new(status, rows)
+}
+
+/// What can't be had of the sums of what was left out of the log.
+fn limit_of_sums(scope: &Scope) -> Option<&'static str> {
+    if !scope.is_whole_time() {
+        Some(
+            "those sums can't be cut to a time range: they are left out here, and the time of such calls is their callers'",
+        )
+    } else if !scope.functions.is_all() {
+        Some(
+            "of those sums the self amounts are of the functions alone, and also part of those of callers in the log",
+        )
+    } else {
+        None
+    }
 }
 
 /// The latest process with this process id; one that the recording's description does not have yet is the next.
@@ -71,6 +92,12 @@ fn next_number(processes: &[ProcessReport]) -> usize {
 
 /// The recorder's last word may be a second older than the rows, and is of the whole.
 fn bring_up_to_date(status: &mut Status, memory: &Memory, is_part: bool) {
+    let unmoved = |process: &&mut ProcessReport| is_part && !memory.processes.contains_key(&process.pid);
+    for process in status.processes.iter_mut().filter(unmoved) {
+        process.rss_end_bytes = process.rss_start_bytes;
+        process.rss_peak_bytes = process.rss_start_bytes;
+        (process.outside_rss_bytes, process.no_frame_rss_bytes) = (0, 0);
+    }
     for (&pid, memory) in &memory.processes {
         let at = status.processes.iter().rposition(|process| process.pid == pid);
         let at = at.unwrap_or_else(|| {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::memory::is_thread;
+use crate::event::Function;
 use crate::filter::FunctionFilter;
 
 /// A part of a recording. The default is all of it.
@@ -42,6 +44,20 @@ impl Scope {
     /// Is this thread in it?
     pub fn has_thread(&self, pid: u32, tid: u32) -> bool {
         self.has_process(pid) && (self.tids.is_empty() || self.tids.contains(&tid))
+    }
+
+    /// Is a change of memory in it that was caused by this thread, or by none, as the log has it?
+    pub(super) fn has_change(&self, pid: u32, tid: i32) -> bool {
+        if is_thread(tid) {
+            self.has_thread(pid, tid as u32)
+        } else {
+            self.has_process(pid) && self.tids.is_empty()
+        }
+    }
+
+    /// Is this function in it? One without names is not, if any are asked for.
+    pub(super) fn wants(&self, function: Option<&Function>) -> bool {
+        self.functions.is_all() || function.is_some_and(|function| self.functions.matches(function))
     }
 
     /// Is this process in it?

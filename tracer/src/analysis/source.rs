@@ -4,19 +4,21 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use super::memory::{Memory, is_thread};
+use super::memory::Memory;
 use super::names::Names;
 use super::paths::Paths;
 use super::rebuild;
 use super::scope::Scope;
+use super::thinned::Thinned;
 use super::timeline::Timeline;
 use super::tree::CallTree;
 use super::walk::{Damage, Threads, Visit, Walk};
 use crate::event::FunctionId;
 use crate::functions::Row;
 use crate::log::recording::Recording;
-use crate::log::rows::nanoseconds;
-use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows};
+use crate::log::rows::amount;
+use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows, ThinnedRows};
+use crate::log::sums::Sums;
 use crate::log::{Log, LogError, LogKind};
 use crate::report::Report;
 
@@ -150,6 +152,7 @@ impl Source {
                 rows.iter().rev().for_each(|row| walk.event(&row, process, &mut take));
                 tell();
             }),
+            LogKind::Totals => {}
         }
         walk.finish(&mut take);
         (self.damage, self.cut) = (walk.damage, walk.cut);
@@ -164,7 +167,7 @@ impl Source {
         log.each(|rows: &RssRows| {
             rows.iter()
                 .filter(|row| scope.has_process(row.pid as u32))
-                .filter(|row| (range.start..=range.end).contains(&nanoseconds(row.time_ns)))
+                .filter(|row| (range.start..=range.end).contains(&amount(row.time_ns)))
                 .for_each(|row| take(&row));
         });
     }
@@ -178,8 +181,9 @@ impl Source {
             tree.add(visit);
             also(visit, paths);
         });
-        let memory = self.memory();
+        let mut memory = self.memory();
         tree.set_paths(paths);
+        self.thinned(&mut memory).put(&mut tree);
         for (of, bytes) in rebuild::rest(&memory, &tree, self) {
             tree.add_rest(of, bytes);
         }
@@ -214,6 +218,24 @@ impl Source {
         Ok((timeline, summary))
     }
 
+    /// What was left out of the log. The sums of a segment can't be cut to a time range: then they are left out too.
+    fn thinned(&mut self, memory: &mut Memory) -> Thinned {
+        let mut thinned = Thinned::default();
+        if self.scope.is_whole_time() {
+            let mut sums = Sums::default();
+            self.log.each(|rows: &ThinnedRows| rows.iter().for_each(|row| sums.add(&row)));
+            for row in sums.into_rows() {
+                thinned.add(&row, memory, self);
+            }
+        }
+        thinned
+    }
+
+    /// Is a function asked for?
+    pub(super) fn is_wanted(&self, row: Row) -> bool {
+        self.scope.wants(self.names.get(row).function.as_ref())
+    }
+
     /// The row of a function id, which gets one if it has none.
     pub(super) fn row_of(&mut self, function: FunctionId, pid: u32) -> Row {
         self.names.row(function).unwrap_or_else(|| {
@@ -231,9 +253,7 @@ impl Source {
         let Self { log, scope, range, .. } = self;
         log.each(|rows: &RssRows| {
             for row in rows.iter().filter(|row| scope.has_process(row.pid as u32)) {
-                let asked_for = !is_thread(row.tid) && scope.tids.is_empty()
-                    || is_thread(row.tid) && scope.has_thread(row.pid as u32, row.tid as u32);
-                memory.add(&row, range, asked_for);
+                memory.add(&row, range, scope.has_change(row.pid as u32, row.tid));
             }
         });
         self.damage.unknown_codes += memory.unknown_codes;

@@ -4,6 +4,7 @@ use std::ops::AddAssign;
 
 use super::Visit;
 use super::paths::{PathId, Paths, ROOT};
+use super::thinned::Seeming;
 use crate::charge::Cost;
 use crate::functions::Row;
 use crate::summary::FunctionSums;
@@ -54,11 +55,37 @@ impl CallTree {
 
     /// Memory of a function that no call's row tells of.
     pub(super) fn add_rest(&mut self, (thread, row): (u32, Row), bytes: i64) {
-        let thread = self.paths.thread(thread);
-        let path = self.paths.call(thread, thread, row);
+        let path = self.path(thread, None, row);
         let sums = self.at(path);
         sums.sums.own.rss_bytes = sums.sums.own.rss_bytes.saturating_add(bytes);
         sums.add_rss(bytes);
+    }
+
+    /// Sums of calls of a function that are not in the log, called `from` a path, or from outside all functions.
+    pub(super) fn add_left_out(
+        &mut self,
+        thread: u32,
+        from: Option<PathId>,
+        row: Row,
+        left_out: &FunctionSums,
+    ) {
+        let path = self.path(thread, from, row);
+        let sums = self.at(path);
+        sums.sums.merge(left_out);
+        sums.add_rss(left_out.own.rss_bytes);
+    }
+
+    /// Corrects what the calls of these paths seem to have taken themselves, those of the first path first.
+    pub(super) fn add_seeming(&mut self, paths: &[PathId], mut seeming: Seeming) {
+        for &path in paths {
+            self.at(path).correct(&mut seeming);
+        }
+    }
+
+    /// The path of a function called `from` another path, or from outside all functions.
+    pub(super) fn path(&mut self, thread: u32, from: Option<PathId>, row: Row) -> PathId {
+        let thread = self.paths.thread(thread);
+        self.paths.call(thread, from.unwrap_or(thread), row)
     }
 
     /// Nothing more is added.
@@ -96,6 +123,32 @@ impl CallTree {
 }
 
 impl PathSums {
+    /// Takes in as much of a correction as fits, and leaves the rest.
+    fn correct(&mut self, seeming: &mut Seeming) {
+        let FunctionSums { own, calls_made, .. } = &mut self.sums;
+        for (amount, change) in [
+            (&mut own.wall_ns, &mut seeming.wall_ns),
+            (&mut own.off_cpu_ns, &mut seeming.off_cpu_ns),
+            (&mut own.faults, &mut seeming.faults),
+            (calls_made, &mut seeming.calls_made),
+        ] {
+            let corrected = amount.saturating_add_signed(*change);
+            *change = change.saturating_sub(corrected as i64 - *amount as i64);
+            *amount = corrected;
+        }
+        let bytes = std::mem::take(&mut seeming.rss_bytes);
+        own.rss_bytes = own.rss_bytes.saturating_add(bytes);
+        // What seemed to have been added was not.
+        let (same, other) = if bytes < 0 {
+            (&mut self.grew_bytes, &mut self.shrank_bytes)
+        } else {
+            (&mut self.shrank_bytes, &mut self.grew_bytes)
+        };
+        let taken = bytes.unsigned_abs().min(*same);
+        *same -= taken;
+        *other = other.saturating_add(bytes.unsigned_abs() - taken);
+    }
+
     fn add_rss(&mut self, bytes: i64) {
         let side = if bytes > 0 { &mut self.grew_bytes } else { &mut self.shrank_bytes };
         *side = side.saturating_add(bytes.unsigned_abs());

@@ -12,7 +12,6 @@ use super::names::Names;
 use super::paths::{PathId, Paths};
 use super::scope::Scope;
 use crate::charge::{Began, Cost, Ended, FinishedCall};
-use crate::event::Function;
 use crate::functions::Row;
 use crate::log::rows::{began, call_of, end_of};
 use crate::log::schema::{CallRow, EventRow};
@@ -100,7 +99,7 @@ impl Threads {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(scope: &'a Scope, range: Range<u64>, names: Names) -> Self {
-        let wanted = names.iter().map(|named| wanted(scope, named.function.as_ref())).collect();
+        let wanted = names.iter().map(|named| scope.wants(named.function.as_ref())).collect();
         Self {
             scope,
             range,
@@ -217,7 +216,7 @@ impl<'a> Walk<'a> {
     /// Opens a call, on top of those that are open.
     fn open(&mut self, thread: usize, call: FinishedCall, half: bool, process: impl Fn(u32) -> usize) {
         let row = self.names.row(call.function).unwrap_or_else(|| {
-            self.wanted.push(wanted(self.scope, None));
+            self.wanted.push(self.scope.wants(None));
             self.names.add_unnamed(call.function, process(call.pid), call.pid)
         });
         if !self.wanted[row as usize] {
@@ -277,10 +276,6 @@ impl<'a> Walk<'a> {
             }
         }
     }
-}
-
-fn wanted(scope: &Scope, function: Option<&Function>) -> bool {
-    scope.functions.is_all() || function.is_some_and(|function| scope.functions.matches(function))
 }
 
 /// Cuts a call to a time range. Only its wall time can be divided; of the rest it has what lies in whole calls.

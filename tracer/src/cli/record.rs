@@ -1,15 +1,17 @@
 //! `pytracer record`.
 
-use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+mod kept;
+
+use std::{ffi::OsString, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 use tracer_common::limits::RING_BYTES;
 
-use super::{TableArguments, select::SelectorArguments};
+use self::kept::LogArguments;
+use super::{TableArguments, select::SelectorArguments, values};
 use crate::{
     filter::FunctionFilter,
-    log::LogKind,
     python::plan::SourceChoice,
     record::{self, Options, Outcome, Selection, Targets},
 };
@@ -33,6 +35,7 @@ const LOST: u8 = 3;
   pytracer record --all --duration 1m --sort rss
   pytracer record -p 4242 --duration 10s --merge
   pytracer record -o rec -- python3 app.py --its-own arguments
+  pytracer record -p 4242 -o rec --min-duration 1ms --min-rss 64K
 
 Processes are taken that any of -p, --name, --cgroup, --container and --uid matches, also those that start later;
 `pytracer ps` with the same options lists them.
@@ -61,12 +64,8 @@ pub(super) struct Arguments {
     /// Where the events come from: the eval loop, or the USDT probes of builds with dtrace
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     source: SourceChoice,
-    /// Keep the event log in this folder, which must not exist or be empty
-    #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
-    /// What the event log holds: one row per finished call, or one per entry and return
-    #[arg(long, value_name = "ROWS", default_value = "calls", requires = "output")]
-    log: LogKind,
+    #[command(flatten)]
+    log: LogArguments,
     #[command(flatten)]
     table: TableArguments,
     /// Exit with status 3 if any event was lost
@@ -96,9 +95,8 @@ impl Arguments {
             duration: self.duration,
             filter: FunctionFilter::new(&self.function, &self.file)?,
             source: self.source,
-            log: self.output.map(|path| (path, self.log)),
+            log: self.log.options().unwrap_or_else(|error| error.exit()),
             ring_bytes: self.ring_size,
-            arguments: std::env::args().collect(),
         };
         let Outcome { report, exit_code, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
@@ -117,6 +115,7 @@ impl Arguments {
     }
 }
 
+/// A time that is not 0.
 fn duration(text: &str) -> Result<Duration, String> {
     super::part::duration(text)
         .filter(|duration| !duration.is_zero())
@@ -126,15 +125,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn ring_bytes(text: &str) -> Result<u32, String> {
     const PAGE: u64 = 4096;
     const LARGEST: u64 = 1 << 30;
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text[digits.len()..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        _ => 0,
-    };
-    let bytes = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).unwrap_or(0);
+    let bytes = values::bytes(text).unwrap_or(0);
     if (PAGE..=LARGEST).contains(&bytes) {
         Ok(bytes.next_power_of_two() as u32)
     } else {

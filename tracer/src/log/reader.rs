@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::recording::Recording;
-use super::schema::{CallRows, EventRows, FunctionRows, RssRows};
+use super::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows};
 use super::segment::{self, SegmentError};
 use super::table::Rows;
 use super::{LogError, LogKind};
@@ -40,8 +40,14 @@ impl Log {
         match log.recording.log {
             LogKind::Calls => log.find::<CallRows>(segments.calls),
             LogKind::Events => log.find::<EventRows>(segments.events),
+            LogKind::Totals => {}
         }
-        log.find::<RssRows>(segments.rss);
+        if log.recording.log != LogKind::Totals {
+            log.find::<RssRows>(segments.rss);
+        }
+        if log.recording.status.account.thinned.is_some() {
+            log.find::<ThinnedRows>(segments.thinned);
+        }
         Ok(log)
     }
 

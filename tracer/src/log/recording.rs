@@ -49,6 +49,9 @@ pub struct Segments {
     pub calls: u32,
     /// Of events.
     pub events: u32,
+    /// Of sums of what was left out.
+    #[serde(default)]
+    pub thinned: u32,
     /// Of changes of resident memory.
     pub rss: u32,
 }

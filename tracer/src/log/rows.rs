@@ -152,13 +152,13 @@ pub(crate) fn function_of(row: &FunctionRow) -> Function {
 
 /// The call of a row, as far as one row tells. `None`: it holds a code that is not known.
 pub(crate) fn call_of(row: &CallRow) -> Option<FinishedCall> {
-    let end_ns = nanoseconds(row.end_ns);
-    let wall_ns = nanoseconds(row.duration_ns);
+    let end_ns = amount(row.end_ns);
+    let wall_ns = amount(row.duration_ns);
     let total = Cost {
         wall_ns,
-        off_cpu_ns: nanoseconds(row.off_cpu_ns),
+        off_cpu_ns: amount(row.off_cpu_ns),
         rss_bytes: row.rss_delta,
-        faults: u64::try_from(row.faults).unwrap_or(0),
+        faults: amount(row.faults),
     };
     Some(FinishedCall {
         pid: row.pid as u32,
@@ -199,8 +199,8 @@ pub(crate) fn end_of(end: &EventRow) -> Option<FinishedCall> {
     })
 }
 
-/// A time of the log; never negative in a sound one.
-pub(crate) fn nanoseconds(value: i64) -> u64 {
+/// A time or a count of the log; never negative in a sound one.
+pub(crate) fn amount(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 

@@ -111,3 +111,54 @@ table! {
         total: i64 = Delta,
     }
 }
+
+table! {
+    /// Sums of rows that were left out, by thread, function and caller. To be added up.
+    ThinnedRows of ThinnedRow in "thinned" {
+        /// Process id.
+        pid: i32 = Dictionary,
+        /// Thread id; of changes of memory as in [`RssRow`].
+        tid: i32 = Dictionary,
+        /// Which function; 0: none.
+        function_id: i32 = Dictionary,
+        /// The function it was called from; 0: none that is traced.
+        caller_id: i32 = Dictionary,
+        /// 0: of calls and changes that were left out. 1: of calls that were kept, what is to be added to the amounts
+        /// that they seem to have taken themselves, because calls that they made were left out.
+        kept: i32 = Dictionary,
+        /// Calls.
+        calls: i64 = Dictionary,
+        /// Resumptions.
+        resumes: i64 = Dictionary,
+        /// Calls open at attach.
+        open_at_attach: i64 = Dictionary,
+        /// All of these, and calls found open after a loss.
+        activations: i64 = Dictionary,
+        /// How often they returned, raised or were suspended.
+        ends: i64 = Dictionary,
+        /// Those of them that came out late.
+        late_ends: i64 = Dictionary,
+        /// Calls and resumptions made directly by them.
+        calls_made: i64 = Dictionary,
+        /// Wall time without what they called.
+        own_ns: i64 = Dictionary,
+        /// Part of that not on a CPU.
+        own_off_cpu_ns: i64 = Dictionary,
+        /// Change of resident memory without what they called.
+        own_rss: i64 = Dictionary,
+        /// Page faults without what they called.
+        own_faults: i64 = Dictionary,
+        /// Wall time with all that they called; recursion counted once.
+        cum_ns: i64 = Dictionary,
+        /// Part of that not on a CPU.
+        cum_off_cpu_ns: i64 = Dictionary,
+        /// Change of resident memory with all that they called.
+        cum_rss: i64 = Dictionary,
+        /// Page faults with all that they called.
+        cum_faults: i64 = Dictionary,
+        /// Changes of resident memory while the function was on top.
+        rss_changes: i64 = Dictionary,
+        /// What these came to in bytes.
+        rss_delta: i64 = Dictionary,
+    }
+}

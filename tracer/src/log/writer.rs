@@ -16,11 +16,12 @@ use super::recording::Recording;
 use super::rows::{begin_row, call_row, end_row, function_row, rss_row};
 use super::schema::{CallRows, EventRows, FunctionRows, RssRows};
 use super::table::Rows as _;
+use super::thinning::Thinner;
 use crate::charge::{BegunCall, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId};
 use crate::pipeline::CallSink;
-use crate::report::{Report, Status, Window};
-use files::{Files, Message, make_folders, remove_folders};
+use crate::report::{Report, Status, Thinning, Window};
+use files::{Files, Message, make_folders, remove_folders, tables};
 
 /// Rows of a full segment: larger ones are not smaller on disk.
 const SEGMENT_ROWS: usize = 500_000;
@@ -39,6 +40,8 @@ pub enum LogKind {
     Calls,
     /// `events`: a row when it begins and a row when it ends.
     Events,
+    /// None: only sums are kept, in `thinned`.
+    Totals,
 }
 
 /// What a log is to be.
@@ -46,6 +49,8 @@ pub enum LogKind {
 pub struct LogOptions {
     /// Which table holds the calls.
     pub kind: LogKind,
+    /// Of [`LogKind::Calls`]: which rows are kept, with the sums of the others; `None`: all.
+    pub thinning: Option<Thinning>,
     /// What was asked for, to be kept in `recording.json`.
     pub arguments: Vec<String>,
 }
@@ -58,6 +63,8 @@ pub struct LogWriter {
     made_dir: bool,
     started: bool,
     pending: Pending,
+    /// Of a log that is not to hold everything.
+    thinner: Option<Thinner>,
     last_closed: Instant,
     recording: Recording,
     to_writer: Option<SyncSender<Message>>,
@@ -82,8 +89,14 @@ impl LogWriter {
     ///
     /// If no pipeline is started with it, all that is removed again when it is dropped.
     pub fn create(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
-        let made_dir = make_folders(dir, options.kind)?;
-        let recording = Recording::new(options.kind, options.arguments);
+        let thinner = match options.kind {
+            LogKind::Calls => options.thinning.map(Thinner::new),
+            LogKind::Events => None,
+            LogKind::Totals => Some(Thinner::new(Thinning::default())),
+        };
+        let made_dir = make_folders(dir, &tables(options.kind, thinner.is_some()))?;
+        let mut recording = Recording::new(options.kind, options.arguments);
+        recording.status.account.thinned = thinner.as_ref().map(|thinner| thinner.thinned);
         recording.write(dir).map_err(|source| LogError::Io {
             action: "write in",
             path: dir.to_owned(),
@@ -105,6 +118,7 @@ impl LogWriter {
             made_dir,
             started: false,
             pending: Pending::default(),
+            thinner,
             last_closed: Instant::now(),
             recording,
             to_writer: Some(to_writer),
@@ -132,10 +146,12 @@ impl LogWriter {
     /// Closes the open segments now. Functions go first, so that they are in place before what uses them.
     pub fn close_segments(&mut self) {
         let Pending { functions, calls, events, rss } = std::mem::take(&mut self.pending);
+        let thinned = self.thinner.as_mut().map(Thinner::take);
         self.last_closed = Instant::now();
         self.send(Message::Functions(functions));
         self.send(Message::Calls(calls));
         self.send(Message::Events(events));
+        self.send(Message::Thinned(thinned.unwrap_or_default()));
         self.send(Message::Rss(rss));
         self.send(Message::Recording(Box::new(self.recording.clone())));
     }
@@ -145,6 +161,11 @@ impl LogWriter {
             // Fails only if the thread is gone, which `finish` reports.
             let _ = to_writer.send(message);
         }
+    }
+
+    fn set_status(&mut self, status: Status) {
+        self.recording.status = status;
+        self.recording.status.account.thinned = self.thinner.as_ref().map(|thinner| thinner.thinned);
     }
 
     fn takes_rows(&self) -> bool {
@@ -178,6 +199,10 @@ impl CallSink for LogWriter {
         if self.recording.log == LogKind::Events {
             self.pending.events.push(end_row(call));
             self.row_added(self.pending.events.len());
+        } else if let Some(thinner) = &mut self.thinner {
+            thinner.call(call, |call| self.pending.calls.push(call_row(call)));
+            let rows = thinner.len().max(self.pending.calls.len());
+            self.row_added(rows);
         } else {
             self.pending.calls.push(call_row(call));
             self.row_added(self.pending.calls.len());
@@ -185,24 +210,32 @@ impl CallSink for LogWriter {
     }
 
     fn rss(&mut self, change: &RssChange) {
-        if !self.takes_rows() {
+        if !self.takes_rows() || self.thinner.as_mut().is_some_and(|thinner| !thinner.change(change)) {
             return;
         }
         self.pending.rss.push(rss_row(change));
         self.row_added(self.pending.rss.len());
     }
 
+    fn thread_ended(&mut self, pid: u32, tid: u32) {
+        if let Some(thinner) = &mut self.thinner {
+            thinner.end_thread(pid, tid, |call| self.pending.calls.push(call_row(call)));
+        }
+    }
+
     fn tick(&mut self, status: &dyn Fn() -> Status) {
         if self.last_closed.elapsed() >= SEGMENT_AGE {
-            self.recording.status = status();
+            self.set_status(status());
             self.close_segments();
         }
     }
 
     fn end(&mut self, report: &Report) -> Option<String> {
         let Report { window, processes, account, .. } = report;
-        self.recording.status =
-            Status { window: *window, processes: processes.clone(), account: account.clone() };
+        if let Some(thinner) = &mut self.thinner {
+            thinner.finish(|call| self.pending.calls.push(call_row(call)));
+        }
+        self.set_status(Status { window: *window, processes: processes.clone(), account: account.clone() });
         self.recording.complete = true;
         self.close_segments();
         self.to_writer = None;
@@ -221,7 +254,8 @@ impl Drop for LogWriter {
             let _ = writer.join();
         }
         if !self.started {
-            remove_folders(&self.dir, self.made_dir);
+            let tables = tables(self.recording.log, self.thinner.is_some());
+            remove_folders(&self.dir, &tables, self.made_dir);
         }
     }
 }

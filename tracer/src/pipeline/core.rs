@@ -193,6 +193,7 @@ impl Core {
                 sink,
             };
             thread.close_all(time_ns, Ended::WithThread, &mut out);
+            sink.thread_ended(thread.pid, thread.tid);
         }
     }
 
@@ -330,6 +331,7 @@ impl Core {
                 unknown_thread: counts.unknown_thread,
                 mismatches: counts.mismatches,
                 no_slot: counts.no_slot,
+                thinned: None,
                 notes: self.notes.clone(),
             },
         }

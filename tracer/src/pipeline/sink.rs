@@ -31,6 +31,11 @@ pub trait CallSink {
         let _ = change;
     }
 
+    /// A thread has ended, and all its calls.
+    fn thread_ended(&mut self, pid: u32, tid: u32) {
+        let _ = (pid, tid);
+    }
+
     /// Time has passed. How things stand can be asked for.
     fn tick(&mut self, status: &dyn Fn() -> Status) {
         let _ = status;
@@ -77,6 +82,12 @@ impl<S: CallSink> CallSink for Option<S> {
     fn rss(&mut self, change: &RssChange) {
         if let Some(sink) = self {
             sink.rss(change);
+        }
+    }
+
+    fn thread_ended(&mut self, pid: u32, tid: u32) {
+        if let Some(sink) = self {
+            sink.thread_ended(pid, tid);
         }
     }
 

@@ -16,10 +16,11 @@ use tracer::pipeline::{Ending, Pipeline, PipelineOptions, ProcessAbout};
 use tracer::report::Report;
 use tracer::report::table::{Sort, TableOptions, render};
 
-use super::simulate::{Kind, Op, Run, config, kinds, programs};
+use super::simulate::{Run, config, kinds, programs, some_run};
 
 fn create(dir: &Path, kind: LogKind) -> LogWriter {
-    LogWriter::create(dir, LogOptions { kind, arguments: vec!["record".into()] }).unwrap()
+    let options = LogOptions { kind, arguments: vec!["record".into()], ..LogOptions::default() };
+    LogWriter::create(dir, options).unwrap()
 }
 
 /// What `pytracer report` says of a log.
@@ -52,17 +53,6 @@ fn record(dir: &Path, run: &Run, kind: LogKind, every: usize) -> Report {
         }
     });
     pipeline.report()
-}
-
-/// A run of a few hundred calls without losses.
-fn some_run() -> Run {
-    let ops: Vec<Op> = (0_u32..600)
-        .map(|n| {
-            let mixed = n.wrapping_mul(2_654_435_761) >> 7;
-            (mixed as u8, (mixed >> 3) as u16, (mixed >> 8) as u8, (mixed >> 13) as u8, (mixed >> 17) as u8)
-        })
-        .collect();
-    Run::new(&ops, Kind { lossy: false, filtered: false })
 }
 
 /// All files of a log.

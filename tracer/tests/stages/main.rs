@@ -6,4 +6,5 @@ mod diff;
 mod live;
 mod log;
 mod simulate;
+mod thinned;
 mod timeline;

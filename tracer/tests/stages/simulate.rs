@@ -40,6 +40,17 @@ pub(crate) fn programs() -> impl Strategy<Value = Vec<Op>> {
     vec(any::<Op>(), 0..400)
 }
 
+/// A run of a few hundred calls without losses.
+pub(crate) fn some_run() -> Run {
+    let ops: Vec<Op> = (0_u32..600)
+        .map(|n| {
+            let mixed = n.wrapping_mul(2_654_435_761) >> 7;
+            (mixed as u8, (mixed >> 3) as u16, (mixed >> 8) as u8, (mixed >> 13) as u8, (mixed >> 17) as u8)
+        })
+        .collect();
+    Run::new(&ops, Kind { lossy: false, filtered: false })
+}
+
 /// What a function must come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Truth {

@@ -11,15 +11,26 @@ use log::warn;
 
 use super::LogKind;
 use crate::log::recording::{self, Recording, Segments};
-use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows};
+use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows};
 use crate::log::table::Rows;
 use crate::log::{
     LogError,
     segment::{self, Origin},
 };
 
-/// Tables of a log of either kind.
-const TABLES: [&str; 4] = [FunctionRows::FOLDER, CallRows::FOLDER, EventRows::FOLDER, RssRows::FOLDER];
+/// The tables of a log.
+pub(super) fn tables(kind: LogKind, is_thinned: bool) -> Vec<&'static str> {
+    let mut tables = vec![FunctionRows::FOLDER];
+    match kind {
+        LogKind::Calls => tables.extend([CallRows::FOLDER, RssRows::FOLDER]),
+        LogKind::Events => tables.extend([EventRows::FOLDER, RssRows::FOLDER]),
+        LogKind::Totals => {}
+    }
+    if is_thinned {
+        tables.push(ThinnedRows::FOLDER);
+    }
+    tables
+}
 
 /// What the thread is handed.
 #[derive(Debug)]
@@ -27,6 +38,7 @@ pub(super) enum Message {
     Functions(FunctionRows),
     Calls(CallRows),
     Events(EventRows),
+    Thinned(ThinnedRows),
     Rss(RssRows),
     Recording(Box<Recording>),
 }
@@ -61,6 +73,7 @@ impl Files {
             Message::Functions(rows) => self.segment(&rows, |segments| &mut segments.functions),
             Message::Calls(rows) => self.segment(&rows, |segments| &mut segments.calls),
             Message::Events(rows) => self.segment(&rows, |segments| &mut segments.events),
+            Message::Thinned(rows) => self.segment(&rows, |segments| &mut segments.thinned),
             Message::Rss(rows) => self.segment(&rows, |segments| &mut segments.rss),
         }
     }
@@ -86,7 +99,7 @@ impl Files {
 }
 
 /// Makes the folder and those of its tables, readable by nobody else. False: the folder was there, empty.
-pub(super) fn make_folders(dir: &Path, kind: LogKind) -> Result<bool, LogError> {
+pub(super) fn make_folders(dir: &Path, tables: &[&str]) -> Result<bool, LogError> {
     let failed = |action, path: &Path| {
         let path = path.to_owned();
         move |source| LogError::Io { action, path, source }
@@ -104,21 +117,17 @@ pub(super) fn make_folders(dir: &Path, kind: LogKind) -> Result<bool, LogError> 
         }
         Err(error) => return Err(failed("read", dir)(error)),
     };
-    let unused = match kind {
-        LogKind::Calls => EventRows::FOLDER,
-        LogKind::Events => CallRows::FOLDER,
-    };
-    for table in TABLES.into_iter().filter(|&table| table != unused) {
+    for table in tables {
         private(&dir.join(table)).map_err(failed("write in", dir))?;
     }
     Ok(made)
 }
 
 /// Takes an empty log away again; the folder itself too, if it was made for it.
-pub(super) fn remove_folders(dir: &Path, made: bool) {
+pub(super) fn remove_folders(dir: &Path, tables: &[&str], made: bool) {
     // As far as it goes: what was made may be gone already.
     let _ = fs::remove_file(dir.join(recording::FILE));
-    for table in TABLES {
+    for table in tables {
         let _ = fs::remove_dir(dir.join(table));
     }
     if made {
