@@ -133,6 +133,12 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     stat(pid).ok().filter(|stat| stat.state != 'Z' && stat.state != 'X').map(|stat| stat.starttime)
 }
 
+/// What a thread is called: by itself, or after its program. `None` if it has ended.
+pub fn thread_name(pid: u32, tid: u32) -> Option<String> {
+    let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end_matches('\n').to_owned())
+}
+
 /// Has a process a thread of this id?
 pub fn has_thread(pid: u32, tid: u32) -> bool {
     fs::exists(format!("/proc/{pid}/task/{tid}")).unwrap_or(false)

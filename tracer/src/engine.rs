@@ -38,6 +38,17 @@ pub enum Message {
     Process(ProcessIndex, u32, ProcessAbout),
     /// A process that does not run Python, or not any more, by index and process id.
     LetGo(ProcessIndex, u32),
+    /// What a thread is called.
+    ThreadName {
+        /// Index of its process.
+        process: ProcessIndex,
+        /// Process id.
+        pid: u32,
+        /// Thread id.
+        tid: u32,
+        /// Its name; escape where shown.
+        name: String,
+    },
     /// What was counted of a process that is not followed any more.
     ProcessTotals(ProcessTotals),
     /// The window ends at this time: later events are not part of it.
@@ -152,6 +163,9 @@ impl<S: CallSink> Worker<S> {
                 Ok(Message::Event(event)) => self.event(&event),
                 Ok(Message::Process(index, pid, about)) => self.pipeline.process(index, pid, about),
                 Ok(Message::LetGo(index, pid)) => self.pipeline.let_go(index, pid),
+                Ok(Message::ThreadName { process, pid, tid, name }) => {
+                    self.pipeline.thread_name(process, pid, tid, &name);
+                }
                 Ok(Message::ProcessTotals(totals)) => self.pipeline.process_totals(&totals),
                 Ok(Message::Until(end_ns)) => self.until_ns = end_ns,
                 Ok(Message::Finish(ending)) => return self.finish(ending),

@@ -4,6 +4,7 @@
 //! ```text
 //! DIR/recording.json               what was recorded, by which version, and the account
 //! DIR/functions/part-000001.parquet   names of function ids, in place before the calls that use them
+//! DIR/threads/part-000001.parquet     names of threads
 //! DIR/calls/part-000001.parquet       one row per finished call, in the order in which they ended
 //! DIR/events/part-000001.parquet      or, where asked for, one row when a call begins and one when it ends
 //! DIR/rss/part-000001.parquet         one row per change of resident memory

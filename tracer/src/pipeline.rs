@@ -51,6 +51,12 @@ impl<S: CallSink> Pipeline<S> {
         process.hidden = !process.ran;
     }
 
+    /// Tells what a thread of a process is called. Often is fine: what is known already is not kept again.
+    pub fn thread_name(&mut self, index: ProcessIndex, pid: u32, tid: u32, name: &str) {
+        let number = self.core.processes.identify(index, pid);
+        self.sink.thread_name((number, pid), tid, name);
+    }
+
     /// Adds what the kernel side has counted of a process that is not followed any more.
     pub fn process_totals(&mut self, totals: &ProcessTotals) {
         self.core.process_totals(totals);

@@ -184,6 +184,9 @@ impl Session {
         // The calibration's own records.
         while !receiver.drain().is_empty() {}
         let mut followed = Followed::new(kernel, options.source);
+        if log.is_some() {
+            followed.name_threads();
+        }
         let hooked = match (&options.targets, &held) {
             (Targets::Selected(selection), _) => followed.hook_selected(selection)?,
             (Targets::All, _) => followed.hook_all(),
@@ -282,6 +285,7 @@ impl Session {
         // What is in the ring buffer first, then the rest: only records of after the end are left out.
         self.drain();
         self.engine.tell(Message::Until(end_ns));
+        self.followed.name_live_threads(&self.engine);
         for _ in 0..64 {
             let chunk = self.receiver.drain();
             if chunk.is_empty() {

@@ -4,6 +4,8 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+use rustc_hash::FxHashMap;
+
 use super::memory::Memory;
 use super::names::Names;
 use super::paths::Paths;
@@ -17,7 +19,8 @@ use crate::event::FunctionId;
 use crate::functions::Row;
 use crate::log::recording::Recording;
 use crate::log::rows::amount;
-use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows, ThinnedRows};
+use crate::log::rows::text;
+use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows, ThinnedRows, ThreadRows};
 use crate::log::sums::Sums;
 use crate::log::{Log, LogError, LogKind};
 use crate::report::Report;
@@ -30,6 +33,8 @@ pub struct Source {
     /// The time range, monotonic nanoseconds.
     range: Range<u64>,
     names: Names,
+    /// By process and thread id.
+    thread_names: FxHashMap<(u32, u32), String>,
     threads: Threads,
     damage: Damage,
     cut: u64,
@@ -63,6 +68,11 @@ impl Source {
         let mut log = Log::open(dir)?;
         let mut names = Names::default();
         log.each(|segment: &FunctionRows| names.add(segment));
+        let mut thread_names = FxHashMap::default();
+        log.each(|segment: &ThreadRows| {
+            let names = segment.iter().map(|row| ((row.pid as u32, row.tid as u32), text(&row.name)));
+            thread_names.extend(names);
+        });
         let start_ns = log.recording().start_monotonic_ns;
         let range = if scope.is_whole_time() {
             0..u64::MAX
@@ -74,6 +84,7 @@ impl Source {
             scope,
             range,
             names,
+            thread_names,
             threads: Threads::default(),
             damage: Damage::default(),
             cut: 0,
@@ -104,6 +115,12 @@ impl Source {
     /// Threads as process and thread id, by their number in call paths and visits; known once calls were read.
     pub fn threads(&self) -> &[(u32, u32)] {
         self.threads.ids()
+    }
+
+    /// What a thread is called, by its number, as far as that is known. Escape where shown.
+    pub fn thread_name(&self, number: u32) -> Option<&str> {
+        let id = self.threads.ids().get(number as usize)?;
+        self.thread_names.get(id).map(String::as_str)
     }
 
     /// Calls cut to the time range, of those last read.

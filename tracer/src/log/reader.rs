@@ -1,10 +1,11 @@
 //! Opens a log and goes through its tables, a segment at a time. What can't be read is named and left out.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::recording::Recording;
-use super::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows};
+use super::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows, ThreadRows};
 use super::segment::{self, SegmentError};
 use super::table::Rows;
 use super::{LogError, LogKind};
@@ -37,6 +38,7 @@ impl Log {
         let segments = recording.segments;
         let mut log = Self { dir: dir.to_owned(), recording, tables: Vec::new(), warnings: Vec::new() };
         log.find::<FunctionRows>(segments.functions);
+        log.find::<ThreadRows>(segments.threads);
         match log.recording.log {
             LogKind::Calls => log.find::<CallRows>(segments.calls),
             LogKind::Events => log.find::<EventRows>(segments.events),
@@ -112,6 +114,8 @@ impl Log {
                     }
                 }
             }
+            // A log of a version that had no such table.
+            Err(error) if error.kind() == ErrorKind::NotFound && expected == 0 => {}
             Err(error) => self.warnings.push(format!("{folder}: {error}")),
         }
         numbers.sort_unstable();

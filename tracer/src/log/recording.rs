@@ -45,6 +45,9 @@ pub struct Recording {
 pub struct Segments {
     /// Of functions.
     pub functions: u32,
+    /// Of names of threads.
+    #[serde(default)]
+    pub threads: u32,
     /// Of calls.
     pub calls: u32,
     /// Of events.

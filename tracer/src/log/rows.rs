@@ -2,7 +2,7 @@
 
 use parquet::data_type::ByteArray;
 
-use super::schema::{CallRow, EventRow, FunctionRow, RssRow};
+use super::schema::{CallRow, EventRow, FunctionRow, RssRow, ThreadRow};
 use crate::charge::{Began, BegunCall, Cost, Ended, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId, Member};
 
@@ -144,10 +144,19 @@ pub(super) fn function_row(
     }
 }
 
+/// Name of a thread.
+pub(super) fn thread_row((process, pid): (usize, u32), tid: u32, name: &str) -> ThreadRow {
+    ThreadRow { process: process as i32, pid: pid as i32, tid: tid as i32, name: ByteArray::from(name) }
+}
+
 /// The function of a row. Text that is not UTF-8 can only come of damage.
 pub(crate) fn function_of(row: &FunctionRow) -> Function {
-    let text = |bytes: &ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
     Function { name: text(&row.function), file: text(&row.file), line: row.line as u32 }
+}
+
+/// Text of the log.
+pub(crate) fn text(bytes: &ByteArray) -> String {
+    String::from_utf8_lossy(bytes.data()).into_owned()
 }
 
 /// The call of a row, as far as one row tells. `None`: it holds a code that is not known.

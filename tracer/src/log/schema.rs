@@ -31,6 +31,20 @@ table! {
 }
 
 table! {
+    /// Name of a thread. One that was given another has another row, the latest last.
+    ThreadRows of ThreadRow in "threads" {
+        /// Its process, by its number in the recording's description.
+        process: i32 = Dictionary,
+        /// Process id.
+        pid: i32 = Dictionary,
+        /// Thread id.
+        tid: i32 = Dictionary,
+        /// What it is called.
+        name: ByteArray = Dictionary,
+    }
+}
+
+table! {
     /// A finished call.
     CallRows of CallRow in "calls" {
         /// When it ended.

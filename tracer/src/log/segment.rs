@@ -190,3 +190,52 @@ fn properties(columns: &[Column], origin: &Origin) -> parquet::errors::Result<Wr
     }
     Ok(properties.build())
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(unreachable_pub, reason = "tables of the log are")]
+
+    use parquet::data_type::ByteArray;
+    use parquet::errors::Result;
+    use parquet::file::reader::RowGroupReader;
+    use parquet::file::writer::SerializedRowGroupWriter;
+
+    use super::*;
+    use crate::log::schema::{RssRows, ThreadRows};
+    use crate::log::table::{physical, read_column, table, write_column};
+
+    table! {
+        /// `threads` as a later version may have it.
+        LaterRows of LaterRow in "threads" {
+            /// Another column.
+            priority: i64 = Plain,
+            /// As in `threads`, in another order.
+            name: ByteArray = Plain,
+            /// Thread id.
+            tid: i32 = Delta,
+            /// Process id.
+            pid: i32 = Plain,
+            /// Process.
+            process: i32 = Dictionary,
+        }
+    }
+
+    #[test]
+    fn columns_of_a_later_version_and_their_order_do_no_harm() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("threads")).unwrap();
+        let mut rows = LaterRows::default();
+        for tid in 1..=3 {
+            let name = ByteArray::from(format!("worker {tid}").as_str());
+            rows.push(LaterRow { priority: 9, name, tid, pid: 7, process: 0 });
+        }
+        write(dir.path(), 1, &rows, &Origin::of_this_boot()).unwrap();
+        let path = dir.path().join("threads").join(name(1));
+        let read: ThreadRows = read(&path).unwrap();
+        let names: Vec<_> = read.iter().map(|row| (row.process, row.pid, row.tid, row.name)).collect();
+        let expected: Vec<_> = rows.iter().map(|row| (row.process, row.pid, row.tid, row.name)).collect();
+        assert_eq!(names, expected);
+        let error = super::read::<RssRows>(&path).unwrap_err();
+        assert_eq!(error.to_string(), "no segment of this log: no column time_ns as it should be");
+    }
+}

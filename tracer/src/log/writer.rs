@@ -9,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::LogError;
 use super::recording::Recording;
-use super::rows::{begin_row, call_row, end_row, function_row, rss_row};
-use super::schema::{CallRows, EventRows, FunctionRows, RssRows};
+use super::rows::{begin_row, call_row, end_row, function_row, rss_row, thread_row};
+use super::schema::{CallRows, EventRows, FunctionRows, RssRows, ThreadRows};
 use super::table::Rows as _;
 use super::thinning::Thinner;
 use crate::charge::{BegunCall, FinishedCall, RssChange};
@@ -63,6 +64,8 @@ pub struct LogWriter {
     made_dir: bool,
     started: bool,
     pending: Pending,
+    /// Of the threads that run: their process and name, as written.
+    thread_names: FxHashMap<(u32, u32), (usize, String)>,
     /// Of a log that is not to hold everything.
     thinner: Option<Thinner>,
     last_closed: Instant,
@@ -79,6 +82,7 @@ pub type Failure = Arc<OnceLock<String>>;
 #[derive(Debug, Default)]
 struct Pending {
     functions: FunctionRows,
+    threads: ThreadRows,
     calls: CallRows,
     events: EventRows,
     rss: RssRows,
@@ -118,6 +122,7 @@ impl LogWriter {
             made_dir,
             started: false,
             pending: Pending::default(),
+            thread_names: FxHashMap::default(),
             thinner,
             last_closed: Instant::now(),
             recording,
@@ -145,10 +150,11 @@ impl LogWriter {
 
     /// Closes the open segments now. Functions go first, so that they are in place before what uses them.
     pub fn close_segments(&mut self) {
-        let Pending { functions, calls, events, rss } = std::mem::take(&mut self.pending);
+        let Pending { functions, threads, calls, events, rss } = std::mem::take(&mut self.pending);
         let thinned = self.thinner.as_mut().map(Thinner::take);
         self.last_closed = Instant::now();
         self.send(Message::Functions(functions));
+        self.send(Message::Threads(threads));
         self.send(Message::Calls(calls));
         self.send(Message::Events(events));
         self.send(Message::Thinned(thinned.unwrap_or_default()));
@@ -186,6 +192,14 @@ impl CallSink for LogWriter {
         self.pending.functions.push(function_row(id, process, function, code_flags));
     }
 
+    fn thread_name(&mut self, (process, pid): (usize, u32), tid: u32, name: &str) {
+        let known = self.thread_names.get(&(pid, tid));
+        if known.is_none_or(|(of, known)| (*of, known.as_str()) != (process, name)) {
+            self.thread_names.insert((pid, tid), (process, name.to_owned()));
+            self.pending.threads.push(thread_row((process, pid), tid, name));
+        }
+    }
+
     fn begun(&mut self, call: &BegunCall) {
         if self.recording.log == LogKind::Events && self.takes_rows() {
             self.pending.events.push(begin_row(call));
@@ -218,6 +232,7 @@ impl CallSink for LogWriter {
     }
 
     fn thread_ended(&mut self, pid: u32, tid: u32) {
+        self.thread_names.remove(&(pid, tid));
         if let Some(thinner) = &mut self.thinner {
             thinner.end_thread(pid, tid, |call| self.pending.calls.push(call_row(call)));
         }

@@ -16,6 +16,12 @@ pub trait CallSink {
         let _ = (id, process, function, code_flags);
     }
 
+    /// What a thread is called was looked up, and may be known already. Its process: number in the report, and process
+    /// id. Escape where shown.
+    fn thread_name(&mut self, process: (usize, u32), tid: u32, name: &str) {
+        let _ = (process, tid, name);
+    }
+
     /// A call began.
     fn begun(&mut self, call: &BegunCall) {
         let _ = call;
@@ -64,6 +70,12 @@ impl<S: CallSink> CallSink for Option<S> {
     fn function(&mut self, id: FunctionId, process: (usize, u32), function: &Function, code_flags: u32) {
         if let Some(sink) = self {
             sink.function(id, process, function, code_flags);
+        }
+    }
+
+    fn thread_name(&mut self, process: (usize, u32), tid: u32, name: &str) {
+        if let Some(sink) = self {
+            sink.thread_name(process, tid, name);
         }
     }
 

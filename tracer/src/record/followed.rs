@@ -6,6 +6,7 @@ mod events;
 mod images;
 mod selected;
 mod silent;
+mod threads;
 mod trust;
 
 use std::{
@@ -65,6 +66,8 @@ pub(super) struct Followed {
     processes: BTreeMap<ProcessIndex, Process>,
     images: HashMap<ImageKey, Image>,
     all: bool,
+    /// Names of threads are asked for.
+    names_threads: bool,
     /// Processes that match are taken up when they call exec.
     selectors: Option<Selectors>,
     /// Processes to look at again, by process id: they have called exec, and are no Python processes yet.
@@ -89,6 +92,7 @@ impl Followed {
             processes: BTreeMap::new(),
             images: HashMap::new(),
             all: false,
+            names_threads: false,
             selectors: None,
             young: HashMap::new(),
             children: Children::default(),
@@ -157,6 +161,7 @@ impl Followed {
         let time_ns = monotonic_ns();
         for (thread, tid) in self.kernel.seed_threads(pid, index)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
+            self.name_thread(index, pid, tid, engine);
         }
         let pid = pid_words(pid, &discover::inner_pids(pid));
         Ok(Some(format!("attached to process {pid}: CPython {version}, {source} ({sites} sites)")))

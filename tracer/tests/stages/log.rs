@@ -398,3 +398,37 @@ fn a_segment_is_closed_within_a_second() {
         serde_json::from_slice(&fs::read(dir.path().join("recording.json")).unwrap()).unwrap();
     assert!(!said.complete);
 }
+
+#[test]
+fn a_thread_has_the_latest_name_that_was_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipeline = one_thread(dir.path());
+    for name in ["python3", "python3", "pool\x1b-1\u{e9}"] {
+        pipeline.thread_name(1, 7, 7, name);
+        pipeline.sink_mut().close_segments();
+    }
+    pipeline.thread_name(1, 7, 8, "silent");
+    call(&mut pipeline, 1);
+    pipeline.finish(&Ending { end_ns: 9, ..Ending::default() });
+    let mut source = Source::open(dir.path(), Scope::default()).unwrap();
+    source.summary(|_, _| {});
+    assert_eq!((source.threads(), source.thread_name(0)), (&[(7, 7)][..], Some("pool\x1b-1\u{e9}")));
+    assert_eq!(source.thread_name(1), None);
+    assert_eq!(source.recording().segments.threads, 3, "what is known is not written again");
+    assert_eq!(source.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn a_log_without_names_of_threads_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = record(dir.path(), &some_run(), LogKind::Calls, 10_000);
+    fs::remove_dir(dir.path().join("threads")).unwrap();
+    rewrite(dir.path(), |json| {
+        json["segments"].as_object_mut().unwrap().remove("threads");
+        json["segments"]["novelties"] = 1.into();
+        json["novelty"] = "of a later pytracer".into();
+    });
+    fs::create_dir(dir.path().join("novelties")).unwrap();
+    let read = self::read(dir.path()).unwrap();
+    assert_eq!((read.warnings, read.report), (vec![], whole));
+}

@@ -11,7 +11,7 @@ use log::warn;
 
 use super::LogKind;
 use crate::log::recording::{self, Recording, Segments};
-use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows};
+use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows, ThreadRows};
 use crate::log::table::Rows;
 use crate::log::{
     LogError,
@@ -20,7 +20,7 @@ use crate::log::{
 
 /// The tables of a log.
 pub(super) fn tables(kind: LogKind, is_thinned: bool) -> Vec<&'static str> {
-    let mut tables = vec![FunctionRows::FOLDER];
+    let mut tables = vec![FunctionRows::FOLDER, ThreadRows::FOLDER];
     match kind {
         LogKind::Calls => tables.extend([CallRows::FOLDER, RssRows::FOLDER]),
         LogKind::Events => tables.extend([EventRows::FOLDER, RssRows::FOLDER]),
@@ -36,6 +36,7 @@ pub(super) fn tables(kind: LogKind, is_thinned: bool) -> Vec<&'static str> {
 #[derive(Debug)]
 pub(super) enum Message {
     Functions(FunctionRows),
+    Threads(ThreadRows),
     Calls(CallRows),
     Events(EventRows),
     Thinned(ThinnedRows),
@@ -71,6 +72,7 @@ impl Files {
             Message::Recording(recording) => self.recording(*recording),
             _ if self.failure.get().is_some() => Ok(()),
             Message::Functions(rows) => self.segment(&rows, |segments| &mut segments.functions),
+            Message::Threads(rows) => self.segment(&rows, |segments| &mut segments.threads),
             Message::Calls(rows) => self.segment(&rows, |segments| &mut segments.calls),
             Message::Events(rows) => self.segment(&rows, |segments| &mut segments.events),
             Message::Thinned(rows) => self.segment(&rows, |segments| &mut segments.thinned),

@@ -50,10 +50,14 @@ impl Followed {
 
     /// Does at once what processes that came or changed need. The chunk must have been handed to the engine.
     pub(in crate::record) fn react(&mut self, chunk: &Bytes, engine: &Engine) {
-        let events: Vec<_> = events(chunk, |kind| (kind::PROCESS..=kind::FORK).contains(&kind)).collect();
+        let names_threads = self.names_threads;
+        let wanted =
+            |kind| (kind::PROCESS..=kind::FORK).contains(&kind) || (names_threads && kind == kind::THREAD);
+        let events: Vec<_> = events(chunk, wanted).collect();
         for (at, event) in events.iter().enumerate() {
             match *event {
                 Event::Process { process, pid, .. } => self.taken_up(process, pid, engine),
+                Event::Thread { process, pid, tid, .. } => self.name_thread(process, pid, tid, engine),
                 Event::Fork { .. } => self.forked(event, &events[at + 1..], engine),
                 Event::Exec { time_ns, process: Some(index), pid, by_thread } => {
                     self.young.remove(&pid);
