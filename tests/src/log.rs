@@ -1,18 +1,15 @@
 //! Reading an event log with the tools its users have.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::path::Path;
 
 use serde_json::Value;
 
-use crate::workspace;
+use crate::packages;
 
 /// Runs a query of DuckDB over a log, `LOG` in it standing for the folder, and returns the rows.
 pub fn duckdb(log: &Path, query: &str) -> Vec<Vec<Value>> {
     let code = "import duckdb, json, sys\n\
-                print(json.dumps(duckdb.sql(sys.argv[1]).fetchall()))";
+                print(json.dumps(duckdb.sql(sys.argv[1]).fetchall(), default=str))";
     python(code, &query.replace("LOG", &log.display().to_string()))
 }
 
@@ -25,10 +22,6 @@ pub fn pandas(log: &Path, table: &str) -> (Vec<String>, u64) {
 }
 
 fn python<T: serde::de::DeserializeOwned>(code: &str, argument: &str) -> T {
-    let interpreter = workspace().join("target/venv/bin/python");
-    assert!(interpreter.exists(), "no readers of the log: run `cargo xtask setup`");
-    let output = Command::new(interpreter).args(["-c", code, argument]).stdin(Stdio::null()).output();
-    let output = output.expect("start the reader");
-    assert!(output.status.success(), "{argument}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("the reader prints JSON")
+    let stdout = packages::output(packages::python().args(["-c", code, argument]));
+    serde_json::from_str(&stdout).expect("the reader prints JSON")
 }

@@ -32,6 +32,8 @@ pub struct Known {
     pub rss_start_bytes: i64,
     /// The resident memory of the process at its end.
     pub rss_end_bytes: i64,
+    /// The stack that a call runs on, outermost function first.
+    pub stack: Vec<String>,
     /// How long all calls took.
     pub total_ns: u64,
     /// How long the same work took without the calls.
