@@ -1,4 +1,5 @@
-//! pandas and DuckDB, in an environment of their own: the tests read the event log with them.
+//! pandas and DuckDB, with which the tests read the event log, and the profilers that they compare it with: in an
+//! environment of their own.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -10,7 +11,7 @@ use crate::{
     workspace,
 };
 
-const PACKAGES: [&str; 3] = ["pandas", "pyarrow", "duckdb"];
+const PACKAGES: [&str; 5] = ["pandas", "pyarrow", "duckdb", "memory_profiler", "py-spy"];
 
 /// The interpreter that has them.
 pub(crate) fn interpreter() -> PathBuf {
