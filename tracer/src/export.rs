@@ -4,6 +4,9 @@
 //! it would break the format.
 
 mod collapsed;
+mod grouped;
+mod marshal;
+mod pstats;
 
 use std::io::Write;
 
@@ -11,7 +14,9 @@ use anyhow::Result;
 
 use crate::analysis::Source;
 pub use crate::analysis::measure::Measure;
+use crate::analysis::tree::PathSums;
 use crate::event::Function;
+use crate::report::{FunctionReport, Report};
 
 /// Writes a recording in one format.
 trait Export {
@@ -25,20 +30,40 @@ trait Export {
 pub enum Format {
     /// A line for each call path and what it weighs (flamegraph.pl, inferno, speedscope)
     Collapsed,
+    /// What cProfile writes: calls and times by function and caller (pstats, snakeviz, gprof2dot)
+    Pstats,
+}
+
+/// What is asked for besides the format. Formats that it does not concern leave it aside.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// What stacks are weighed by, where the format can hold one measure only.
+    pub of: Measure,
 }
 
 impl Format {
-    /// Writes a recording in this format. `measure` is what stacks are weighed by, where the format can hold one measure
-    /// only.
+    /// Writes a recording in this format.
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn write(self, source: &mut Source, measure: Measure, out: &mut dyn Write) -> Result<()> {
+    pub fn write(self, source: &mut Source, options: Options, out: &mut dyn Write) -> Result<()> {
         let export: &dyn Export = match self {
             Self::Collapsed => &collapsed::Collapsed,
+            Self::Pstats => &pstats::Pstats,
         };
-        export.write(source, measure, out)
+        export.write(source, options.of, out)
     }
+}
+
+/// Resident memory that no call path is charged with, as sums of a path: by process id and what stands for it in the
+/// report.
+fn uncharged(report: &Report) -> impl Iterator<Item = (u32, &str, PathSums)> {
+    let rows = report.functions.iter().filter(|row| !FunctionReport::is_function(row));
+    rows.map(|row| {
+        let mut sums = PathSums::default();
+        sums.add_rss(row.self_rss_bytes);
+        (row.pid, &*row.function, sums)
+    })
 }
 
 /// A function with its place: `Order.total (shop/orders.py:12)`.

@@ -149,7 +149,8 @@ impl PathSums {
         *other = other.saturating_add(bytes.unsigned_abs() - taken);
     }
 
-    fn add_rss(&mut self, bytes: i64) {
+    /// Adds a change of resident memory, on the side it belongs to.
+    pub(crate) fn add_rss(&mut self, bytes: i64) {
         let side = if bytes > 0 { &mut self.grew_bytes } else { &mut self.shrank_bytes };
         *side = side.saturating_add(bytes.unsigned_abs());
     }

@@ -10,11 +10,11 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::part::{Folder, PartArguments, verdict};
-use crate::export::{Format, Measure};
+use crate::export::{Format, Measure, Options};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  pytracer export rec --format collapsed -o stacks.txt
+  pytracer export rec --format pstats -o rec.pstats && snakeviz rec.pstats
   pytracer export rec --format collapsed --of rss-grew -o - | less
 
 Exit status 1: the recording was cut off or a part of it can't be read; the export is of the rest.")]
@@ -38,7 +38,8 @@ impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let mut source = self.part.open(&self.folder.dir)?;
         let mut out = create(&self.output)?;
-        self.format.write(&mut source, self.of, &mut out)?;
+        let options = Options { of: self.of };
+        self.format.write(&mut source, options, &mut out)?;
         out.flush().with_context(|| format!("can't write {}", self.output.display()))?;
         Ok(verdict(&source))
     }

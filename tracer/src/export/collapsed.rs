@@ -4,9 +4,10 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::{Export, Measure, label};
+use super::{Export, Measure, label, uncharged};
 use crate::analysis::Source;
 use crate::analysis::paths::{PathId, Paths, Step};
+use crate::analysis::source::Summary;
 use crate::text::shown;
 
 /// The format.
@@ -14,19 +15,24 @@ pub(super) struct Collapsed;
 
 impl Export for Collapsed {
     fn write(&self, source: &mut Source, measure: Measure, out: &mut dyn Write) -> Result<()> {
-        let tree = source.summary(|_, _| {}).tree;
-        let mut lines: Vec<String> = tree
-            .calls()
-            .map(|(path, _, sums)| (path, measure.of(sums)))
-            .filter(|(_, weight)| *weight > 0)
-            .map(|(path, weight)| format!("{} {weight}", stack(source, &tree.paths, path)))
-            .collect();
-        lines.sort_unstable();
-        for line in lines {
+        let summary = source.summary(|_, _| {});
+        for line in lines(source, &summary, measure) {
             writeln!(out, "{line}")?;
         }
         Ok(())
     }
+}
+
+/// The lines, without those that weigh nothing. Memory that no function is charged with belongs to its process.
+pub(super) fn lines(source: &Source, summary: &Summary, measure: Measure) -> Vec<String> {
+    let Summary { report, tree } = summary;
+    let paths = tree.calls().map(|(path, _, sums)| (stack(source, &tree.paths, path), measure.of(sums)));
+    let uncharged =
+        uncharged(report).map(|(pid, name, sums)| (format!("process {pid};{name}"), measure.of(&sums)));
+    let weighty = paths.chain(uncharged).filter(|(_, weight)| *weight > 0);
+    let mut lines: Vec<String> = weighty.map(|(stack, weight)| format!("{stack} {weight}")).collect();
+    lines.sort_unstable();
+    lines
 }
 
 /// The frames of a path, outermost first, separated by semicolons.

@@ -1,0 +1,93 @@
+//! Exports of the recording of `tests/programs/portrait.py`: as they are, and what they come to.
+
+use std::path::{Path, PathBuf};
+
+use tracer::analysis::Source;
+use tracer::analysis::scope::Scope;
+use tracer::export::{Format, Measure, Options};
+use tracer::filter::FunctionFilter;
+use tracer::report::{FunctionReport, Report};
+
+/// Set to anything, tests write the files that they would compare with.
+const WRITE: &str = "PYTRACER_WRITE_GOLDEN";
+const OF_THE_PROGRAM: &[&str] = &["*/portrait.py"];
+
+fn recordings() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
+}
+
+/// The recording, of functions of these files only; none: of all.
+fn portrait(files: &[&str]) -> Source {
+    let files: Vec<String> = files.iter().map(ToString::to_string).collect();
+    let scope = Scope { functions: FunctionFilter::new(&[], &files).unwrap(), ..Scope::default() };
+    Source::open(&recordings().join("portrait"), scope).unwrap()
+}
+
+fn exported(format: Format, options: Options, files: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    format.write(&mut portrait(files), options, &mut out).unwrap();
+    out
+}
+
+fn text(format: Format, options: Options, files: &[&str]) -> String {
+    String::from_utf8(exported(format, options, files)).unwrap()
+}
+
+/// Compares with the file beside the recording, which is of any version of pytracer.
+fn assert_golden(name: &str, found: &[u8]) {
+    let path = recordings().join("golden").join(name);
+    let version = format!("pytracer {}", env!("CARGO_PKG_VERSION"));
+    let found = &String::from_utf8_lossy(found).replace(&version, "pytracer VERSION").into_bytes();
+    if std::env::var_os(WRITE).is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, found).unwrap();
+    }
+    let wanted = std::fs::read(&path).unwrap();
+    let (found, wanted) = (String::from_utf8_lossy(found), String::from_utf8_lossy(&wanted));
+    let differs = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
+    assert!(found == wanted, "{name}: {differs:?}; is that as it should be? {WRITE}=1 writes the file");
+}
+
+fn report() -> Report {
+    portrait(&[]).summary(|_, _| {}).report
+}
+
+fn total(value: fn(&FunctionReport) -> i64) -> i64 {
+    report().functions.iter().map(value).sum()
+}
+
+fn of(measure: Measure) -> Options {
+    Options { of: measure }
+}
+
+/// The sum of the last words of all lines.
+fn sum_of_weights(collapsed: &str) -> i64 {
+    collapsed.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<i64>().unwrap()).sum()
+}
+
+#[test]
+fn collapsed_stacks_are_as_they_were() {
+    assert_golden("portrait.collapsed", &exported(Format::Collapsed, Options::default(), OF_THE_PROGRAM));
+}
+
+#[test]
+fn collapsed_stacks_add_up_to_the_report() {
+    let sum = |measure| sum_of_weights(&text(Format::Collapsed, of(measure), &[]));
+    assert_eq!(sum(Measure::Wall), total(|row| row.self_wall_ns as i64));
+    assert_eq!(sum(Measure::Cpu), total(|row| row.self_cpu_ns as i64));
+    assert_eq!(sum(Measure::Calls), total(|row| row.calls as i64));
+    assert_eq!(sum(Measure::Faults), total(|row| row.page_faults as i64));
+    assert_eq!(sum(Measure::RssGrew) - sum(Measure::RssShrank), total(|row| row.self_rss_bytes));
+}
+
+#[test]
+fn pstats_are_as_they_were() {
+    assert_golden("portrait.pstats", &exported(Format::Pstats, Options::default(), OF_THE_PROGRAM));
+}
+
+#[test]
+fn pstats_hold_times_only() {
+    let refusal =
+        Format::Pstats.write(&mut portrait(&[]), of(Measure::RssGrew), &mut Vec::new()).unwrap_err();
+    assert_eq!(refusal.to_string(), "pstats holds times only: --of wall, cpu or off-cpu");
+}
