@@ -3,9 +3,11 @@
 //! What traced processes chose to be called is written as it is where the format can hold any text, and escaped where
 //! it would break the format.
 
+mod callgrind;
 mod collapsed;
 mod grouped;
 mod marshal;
+mod notes;
 mod pstats;
 
 use std::io::Write;
@@ -32,6 +34,8 @@ pub enum Format {
     Collapsed,
     /// What cProfile writes: calls and times by function and caller (pstats, snakeviz, gprof2dot)
     Pstats,
+    /// Time, memory and calls by function and caller (`callgrind_annotate`, `KCachegrind`)
+    Callgrind,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -50,6 +54,7 @@ impl Format {
         let export: &dyn Export = match self {
             Self::Collapsed => &collapsed::Collapsed,
             Self::Pstats => &pstats::Pstats,
+            Self::Callgrind => &callgrind::Callgrind,
         };
         export.write(source, options.of, out)
     }

@@ -42,7 +42,7 @@ pub(super) fn not_listed(processes: usize) -> String {
 }
 
 /// Cost and account.
-pub(super) fn footer(report: &Report, colour: bool) -> String {
+pub(crate) fn footer(report: &Report, colour: bool) -> String {
     footer_of(&report.account, report.window.duration_ns, colour)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn footer_of(of: &Account, window_ns: u64, colour: bool) -> String {
 }
 
 /// What a process is, in one line no wider than the terminal.
-pub(super) fn process(process: &ProcessReport, width: Option<u16>) -> String {
+pub(crate) fn process(process: &ProcessReport, width: Option<u16>) -> String {
     let mut out = format!("process {}", pid_words(process.pid, &process.inner_pids));
     if let Some(version) = &process.version {
         let _ = write!(out, ", CPython {}", shown(version));

@@ -91,3 +91,28 @@ fn pstats_hold_times_only() {
         Format::Pstats.write(&mut portrait(&[]), of(Measure::RssGrew), &mut Vec::new()).unwrap_err();
     assert_eq!(refusal.to_string(), "pstats holds times only: --of wall, cpu or off-cpu");
 }
+
+#[test]
+fn callgrind_is_as_it_was() {
+    assert_golden("portrait.callgrind", &exported(Format::Callgrind, Options::default(), OF_THE_PROGRAM));
+}
+
+#[test]
+fn callgrind_costs_add_up_to_the_report() {
+    let text = text(Format::Callgrind, Options::default(), &[]);
+    let mut sums = [0_i64; 4];
+    let mut lines = text.lines().skip_while(|line| !line.starts_with("events:")).skip(1);
+    while let Some(line) = lines.next() {
+        if line.starts_with("calls=") {
+            // The next line is what the callee cost.
+            lines.next();
+        } else if line.starts_with(|first: char| first.is_ascii_digit()) {
+            let costs = line.split(' ').skip(1).map(|cost| cost.parse::<i64>().unwrap());
+            sums.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += cost);
+        }
+    }
+    let [wall_ns, grew, shrank, calls] = sums;
+    assert_eq!(wall_ns, total(|row| row.self_wall_ns as i64));
+    assert_eq!(grew - shrank, total(|row| row.self_rss_bytes));
+    assert_eq!(calls, total(|row| row.calls as i64));
+}
