@@ -9,6 +9,7 @@ mod grouped;
 mod marshal;
 mod notes;
 mod pstats;
+mod svg;
 
 use std::io::Write;
 
@@ -36,6 +37,8 @@ pub enum Format {
     Pstats,
     /// Time, memory and calls by function and caller (`callgrind_annotate`, `KCachegrind`)
     Callgrind,
+    /// A flame graph for the browser
+    Svg,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -43,6 +46,8 @@ pub enum Format {
 pub struct Options {
     /// What stacks are weighed by, where the format can hold one measure only.
     pub of: Measure,
+    /// A flame graph from top to bottom.
+    pub icicle: bool,
 }
 
 impl Format {
@@ -55,6 +60,7 @@ impl Format {
             Self::Collapsed => &collapsed::Collapsed,
             Self::Pstats => &pstats::Pstats,
             Self::Callgrind => &callgrind::Callgrind,
+            Self::Svg => &svg::Svg { icicle: options.icicle },
         };
         export.write(source, options.of, out)
     }

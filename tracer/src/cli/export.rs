@@ -14,6 +14,7 @@ use crate::export::{Format, Measure, Options};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  pytracer export rec --format svg -o flame.svg
   pytracer export rec --format pstats -o rec.pstats && snakeviz rec.pstats
   pytracer export rec --format collapsed --of rss-grew -o - | less
 
@@ -30,6 +31,9 @@ pub(super) struct Arguments {
     /// What stacks are weighed by, in formats that can hold one measure only
     #[arg(long, value_enum, default_value = "wall")]
     of: Measure,
+    /// svg: callers on top instead of below
+    #[arg(long)]
+    icicle: bool,
     #[command(flatten)]
     part: PartArguments,
 }
@@ -38,7 +42,7 @@ impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let mut source = self.part.open(&self.folder.dir)?;
         let mut out = create(&self.output)?;
-        let options = Options { of: self.of };
+        let options = Options { of: self.of, icicle: self.icicle };
         self.format.write(&mut source, options, &mut out)?;
         out.flush().with_context(|| format!("can't write {}", self.output.display()))?;
         Ok(verdict(&source))

@@ -57,7 +57,7 @@ fn total(value: fn(&FunctionReport) -> i64) -> i64 {
 }
 
 fn of(measure: Measure) -> Options {
-    Options { of: measure }
+    Options { of: measure, ..Options::default() }
 }
 
 /// The sum of the last words of all lines.
@@ -115,4 +115,26 @@ fn callgrind_costs_add_up_to_the_report() {
     assert_eq!(wall_ns, total(|row| row.self_wall_ns as i64));
     assert_eq!(grew - shrank, total(|row| row.self_rss_bytes));
     assert_eq!(calls, total(|row| row.calls as i64));
+}
+
+#[test]
+fn a_flame_graph_has_the_frames_and_the_account() {
+    let draw = |icicle| text(Format::Svg, Options { of: Measure::RssGrew, icicle }, OF_THE_PROGRAM);
+    let graph = draw(false);
+    assert_eq!(graph, draw(false), "the same each time");
+    assert_ne!(graph, draw(true));
+    for part in ["Resident memory added", "/usr/bin/python3.11 portrait.py", "6 661 events, 0 lost", " bytes"]
+    {
+        assert!(graph.contains(part), "no {part}");
+    }
+    let bytes: i64 = report().functions.iter().find(|row| row.function == "touch").unwrap().self_rss_bytes;
+    assert!(graph.contains("touch (/srv/app/portrait.py:37)") && bytes > 0);
+}
+
+#[test]
+fn nothing_to_draw_is_said() {
+    let nothing = Scope { pids: vec![1], ..Scope::default() };
+    let mut source = Source::open(&recordings().join("portrait"), nothing).unwrap();
+    let refusal = Format::Svg.write(&mut source, Options::default(), &mut Vec::new()).unwrap_err();
+    assert_eq!(refusal.to_string(), "there is nothing to draw: all of it is 0");
 }

@@ -1,0 +1,65 @@
+//! A flame graph that any browser shows, searches and zooms.
+
+use std::io::Write;
+
+use anyhow::{Result, bail};
+use inferno::flamegraph::{self, Direction, Options};
+
+use super::notes::notes;
+use super::{Export, Measure, collapsed};
+use crate::analysis::Source;
+use crate::text::shown;
+use crate::units::duration;
+
+/// The format.
+pub(super) struct Svg {
+    /// Callers on top.
+    pub(super) icicle: bool,
+}
+
+impl Export for Svg {
+    fn write(&self, source: &mut Source, measure: Measure, out: &mut dyn Write) -> Result<()> {
+        let summary = source.summary(|_, _| {});
+        let lines = collapsed::lines(source, &summary, measure);
+        let mut options = Options::default();
+        title(measure).clone_into(&mut options.title);
+        options.subtitle = Some(subtitle(source, summary.report.window.duration_ns));
+        // They become a comment, which two hyphens would end.
+        options.notes = notes(source, &summary.report).join("\n").replace('-', "\u{2010}");
+        measure.unit().clone_into(&mut options.count_name);
+        options.direction = if self.icicle { Direction::Inverted } else { Direction::Straight };
+        options.deterministic = true;
+        if lines.is_empty() {
+            bail!("there is nothing to draw: all of it is 0");
+        }
+        Ok(flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)?)
+    }
+}
+
+fn title(measure: Measure) -> &'static str {
+    match measure {
+        Measure::Wall => "Wall time",
+        Measure::Cpu => "CPU time",
+        Measure::OffCpu => "Time off CPU",
+        Measure::Calls => "Calls",
+        Measure::RssGrew => "Resident memory added",
+        Measure::RssShrank => "Resident memory given back",
+        Measure::Faults => "Page faults",
+    }
+}
+
+fn subtitle(source: &Source, window_ns: u64) -> String {
+    let status = &source.recording().status;
+    let what = match &status.processes[..] {
+        [process] => process
+            .command
+            .as_deref()
+            .map_or_else(|| format!("process {}", process.pid), |command| shown(command).into_owned()),
+        processes => format!("{} processes", processes.len()),
+    };
+    let lost = match status.account.lost {
+        0 => String::new(),
+        lost => format!(", {lost} events lost"),
+    };
+    format!("{}, {what}{lost}", duration(window_ns))
+}
