@@ -8,6 +8,7 @@ mod collapsed;
 mod grouped;
 mod marshal;
 mod notes;
+mod pprof;
 mod pstats;
 mod svg;
 
@@ -39,6 +40,8 @@ pub enum Format {
     Callgrind,
     /// A flame graph for the browser
     Svg,
+    /// Time, calls and memory by call path, gzipped (go tool pprof)
+    Pprof,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -61,6 +64,7 @@ impl Format {
             Self::Pstats => &pstats::Pstats,
             Self::Callgrind => &callgrind::Callgrind,
             Self::Svg => &svg::Svg { icicle: options.icicle },
+            Self::Pprof => &pprof::Pprof,
         };
         export.write(source, options.of, out)
     }
