@@ -20,6 +20,7 @@ pub mod event;
 pub mod export;
 pub mod filter;
 pub mod functions;
+pub mod html;
 pub mod launch;
 pub mod log;
 pub mod pipeline;

@@ -298,7 +298,8 @@ fn joined(rows: impl Iterator<Item = FunctionReport>) -> Vec<FunctionReport> {
     functions
 }
 
-fn merge(into: &mut FunctionReport, row: &FunctionReport) {
+/// Adds the sums of the same function from elsewhere.
+pub(crate) fn merge(into: &mut FunctionReport, row: &FunctionReport) {
     into.calls = into.calls.saturating_add(row.calls);
     into.resumes = into.resumes.saturating_add(row.resumes);
     into.self_wall_ns = into.self_wall_ns.saturating_add(row.self_wall_ns);

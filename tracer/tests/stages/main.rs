@@ -4,6 +4,7 @@
 
 mod diff;
 mod exports;
+mod html;
 mod live;
 mod log;
 mod simulate;

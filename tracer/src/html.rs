@@ -1,0 +1,114 @@
+//! One page with everything that a recording says, for a browser: a file that needs no server and asks for nothing.
+//!
+//! What traced processes chose to be called gets into the page in two ways only: as text that the template escapes, and
+//! in the data, which is JSON without a character that means something to HTML. A policy in the page lets no script run
+//! but ours, and nothing be fetched.
+
+mod flame;
+mod functions;
+mod lanes;
+mod memory;
+mod summary;
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Write;
+
+use anyhow::{Context as _, Result};
+use minijinja::{Environment, Value, context};
+use serde::Serialize;
+
+use crate::analysis::Source;
+use crate::report::Report;
+use flame::FlameGraph;
+use functions::{FunctionTable, Names};
+use lanes::{Lanes, Longest};
+use memory::{Growths, Timeline};
+
+const PAGE: &str = include_str!("html/page.html");
+const STYLE: &str = include_str!("html/page.css");
+/// In the order in which they need each other.
+const SCRIPT: &str = concat!(
+    include_str!("html/units.js"),
+    include_str!("html/table.js"),
+    include_str!("html/boxes.js"),
+    include_str!("html/flame.js"),
+    include_str!("html/lanes.js"),
+    include_str!("html/memory.js"),
+    include_str!("html/page.js"),
+);
+
+/// What the page's script draws. Times are nanoseconds since the beginning of the window, memory is bytes.
+#[derive(Serialize)]
+struct Data {
+    duration_ns: u64,
+    names: Names,
+    table: FunctionTable,
+    flame: FlameGraph,
+    lanes: Lanes,
+    memory: Timeline,
+}
+
+/// Writes the page of the part of a recording that `source` gives.
+///
+/// # Errors
+/// If it can't be written.
+pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
+    let (mut longest, mut growths) = (Longest::default(), Growths::default());
+    let sums = source.summary(|visit, paths| {
+        longest.add(visit);
+        growths.add(visit, paths);
+    });
+    let Report { window, .. } = sums.report;
+    let start_ns = source.recording().start_monotonic_ns.saturating_add(source.scope().time_ns.start);
+    let report = sums.report.merged();
+    let mut names = Names::default();
+    let table = FunctionTable::new(&report, &mut names);
+    let flame = FlameGraph::new(source, &sums.tree, &report.processes, &mut names);
+    let lanes = longest.finish(source, start_ns, &mut names);
+    let growths = growths.finish(source, start_ns, &mut names);
+    let memory = Timeline::read(source, &report, start_ns, growths);
+    let data = Data { duration_ns: window.duration_ns, names, table, flame, lanes, memory };
+    let page = render(source, &report, &data)?;
+    out.write_all(page.as_bytes()).context("can't write the page")
+}
+
+fn render(source: &Source, report: &Report, data: &Data) -> Result<String> {
+    let mut templates = Environment::new();
+    templates.add_template("page.html", PAGE)?;
+    let safe = |text: String| Value::from_safe_string(text);
+    let context = context! {
+        title => summary::title(report),
+        subtitle => summary::subtitle(source, report),
+        facts => summary::facts(report),
+        processes => report.processes.iter().map(summary::process).collect::<Vec<_>>(),
+        account => summary::account(source, report),
+        nonce => nonce(),
+        style => safe(STYLE.to_owned()),
+        script => safe(SCRIPT.to_owned()),
+        data => safe(json(data)?),
+    };
+    Ok(templates.get_template("page.html")?.render(context)?)
+}
+
+/// JSON that HTML takes as text, whatever the strings in it are.
+fn json(data: &Data) -> serde_json::Result<String> {
+    let json = serde_json::to_string(data)?;
+    let mut out = String::with_capacity(json.len() + json.len() / 16);
+    for c in json.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+/// What the page's own script and style are told by. It is made when all names have been chosen, so none can hold it.
+fn nonce() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}

@@ -1,0 +1,107 @@
+//! The words and numbers around the drawings: what was recorded, what it came to, and the account.
+
+use minijinja::{Value, context};
+
+use crate::analysis::Source;
+use crate::report::{FunctionReport, ProcessReport, Report, lines};
+use crate::text::{pid_words, shown};
+use crate::units::{count, duration, percent, signed_bytes, size};
+
+pub(super) fn title(report: &Report) -> String {
+    match &report.processes[..] {
+        [process] => command(process),
+        processes => format!("{} processes", processes.len()),
+    }
+}
+
+fn command(process: &ProcessReport) -> String {
+    match &process.command {
+        Some(command) => shown(command).into_owned(),
+        None => format!("process {}", process.pid),
+    }
+}
+
+pub(super) fn subtitle(source: &Source, report: &Report) -> String {
+    let start = i64::try_from(report.window.start_unix_ns / 1000).ok();
+    let start = start.and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+    let start = start.map_or_else(String::new, |start| start.strftime("%Y-%m-%d %H:%M:%S UTC, ").to_string());
+    format!("{start}recorded by pytracer {}", shown(&source.recording().pytracer))
+}
+
+/// The numbers at the top: what each is, the number, and a word on it.
+pub(super) fn facts(report: &Report) -> Vec<Value> {
+    let functions = || report.functions.iter().filter(|row| row.is_function());
+    let sum = |of: fn(&FunctionReport) -> u64| functions().map(of).fold(0, u64::saturating_add);
+    let resident =
+        |of: fn(&ProcessReport) -> i64| report.processes.iter().map(of).fold(0, i64::saturating_add);
+    let (start, end) = (resident(|p| p.rss_start_bytes), resident(|p| p.rss_end_bytes));
+    let account = &report.account;
+    let processes = match report.processes.len() {
+        1 => "1 process".to_owned(),
+        n => format!("{n} processes"),
+    };
+    let own_ns = sum(|row| row.self_wall_ns);
+    let fact = |name: &str, value: String, about: String| context! { name, value, about };
+    let cost = if account.of_whole_recording {
+        (duration(account.probe_cost_ns), "in the whole recording".to_owned())
+    } else if account.cost_unknown {
+        ("not known".to_owned(), "the recording was cut off".to_owned())
+    } else {
+        (
+            percent(account.probe_cost_ns, report.window.duration_ns),
+            format!("of the window, {}", duration(account.probe_cost_ns)),
+        )
+    };
+    vec![
+        fact("window", duration(report.window.duration_ns), processes),
+        fact(
+            "functions",
+            count(functions().count() as u64),
+            format!("{} resumptions", count(sum(|row| row.resumes))),
+        ),
+        fact("calls", count(sum(|row| row.calls)), format!("{} events", count(account.events))),
+        fact("self time", duration(own_ns), "of all threads".to_owned()),
+        fact(
+            "on CPU",
+            duration(sum(|row| row.self_cpu_ns)),
+            percent(sum(|row| row.self_cpu_ns), own_ns) + " of it",
+        ),
+        fact(
+            "resident memory",
+            size(end.unsigned_abs()),
+            format!("{} from {}", signed_bytes(end - start), size(start.unsigned_abs())),
+        ),
+        fact("probes' cost", cost.0, cost.1),
+        context! {
+            name => "lost",
+            value => count(account.lost),
+            about => format!("{} repaired", count(account.repaired)),
+            alert => account.lost > 0,
+        },
+    ]
+}
+
+/// A row of the table of processes.
+pub(super) fn process(process: &ProcessReport) -> Value {
+    let resident = |bytes: i64| size(bytes.unsigned_abs());
+    let known =
+        |text: &Option<String>| text.as_deref().map(|text| shown(text).into_owned()).unwrap_or_default();
+    context! {
+        pid => pid_words(process.pid, &process.inner_pids),
+        command => command(process),
+        version => known(&process.version),
+        source => known(&process.source),
+        start => resident(process.rss_start_bytes),
+        end => resident(process.rss_end_bytes),
+        peak => resident(process.rss_peak_bytes),
+        lost => count(process.lost),
+    }
+}
+
+/// The lines below a report, and what is wrong with the log.
+pub(super) fn account(source: &Source, report: &Report) -> Vec<String> {
+    let footer = lines::footer(report, false);
+    let warnings = source.warnings();
+    let warnings = warnings.iter().map(|warning| shown(warning).into_owned());
+    footer.lines().map(|line| line.trim().to_owned()).chain(warnings).collect()
+}

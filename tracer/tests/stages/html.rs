@@ -1,0 +1,146 @@
+//! The page: what its script is given says what the report says, is bounded, and can hold any name.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tracer::analysis::{Source, scope::Scope};
+use tracer::event::{Event, FrameEvent, Function};
+use tracer::html;
+use tracer::log::{LogOptions, LogWriter};
+use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
+use tracer::report::FunctionReport;
+
+fn portrait() -> Source {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/portrait");
+    Source::open(&dir, Scope::default()).unwrap()
+}
+
+fn page(source: &mut Source) -> String {
+    let mut page = Vec::new();
+    html::write(source, &mut page).unwrap();
+    String::from_utf8(page).unwrap()
+}
+
+/// What the script reads.
+fn data(page: &str) -> Value {
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn sum(of: impl Iterator<Item = u64>) -> Value {
+    of.sum::<u64>().into()
+}
+
+#[test]
+fn it_says_what_the_report_says() {
+    let mut source = portrait();
+    let mut calls = 0;
+    let summary = source.summary(|_, _| calls += 1);
+    let rows = &summary.report.functions;
+    let data = data(&page(&mut source));
+
+    let total = &data["table"]["total"];
+    let of = |value: fn(&FunctionReport) -> u64| sum(rows.iter().map(value));
+    assert_eq!((&total[1], &total[2]), (&of(|row| row.calls), &of(|row| row.resumes)));
+    assert_eq!((&total[3][0], &total[4][0]), (&of(|row| row.self_wall_ns), &of(|row| row.self_cpu_ns)));
+    assert_eq!(total[5][0], rows.iter().map(|row| row.self_rss_bytes).sum::<i64>());
+    assert_eq!((list(&data["table"]["rows"]).len(), &data["table"]["left_out"]), (rows.len(), &0.into()));
+
+    let whole = &data["flame"]["paths"][0];
+    let weights = |value: fn(&tracer::analysis::tree::PathSums) -> u64| {
+        sum(summary.tree.calls().map(|(.., sums)| value(sums)))
+    };
+    let expected = [
+        weights(|path| path.sums.own.wall_ns),
+        weights(|path| path.sums.own.cpu_ns()),
+        weights(|path| path.grew_bytes),
+        weights(|path| path.shrank_bytes),
+    ];
+    assert_eq!(list(&whole[3]), expected);
+    assert_eq!((list(&data["lanes"]["calls"]).len(), &data["lanes"]["left_out"]), (calls, &0.into()));
+    assert_eq!(list(&data["lanes"]["threads"]).len(), 3);
+
+    let process = &summary.report.processes[0];
+    let curve = list(&data["memory"]["processes"][0][1]);
+    assert_eq!(curve[0], serde_json::json!([0, process.rss_start_bytes]));
+    assert_eq!(curve[curve.len() - 1][1], process.rss_end_bytes);
+    assert_eq!(curve.iter().map(|point| point[1].as_i64().unwrap()).max(), Some(process.rss_peak_bytes));
+    let changes = list(&data["memory"]["kinds"]).iter().filter(|kind| kind[0] != "swapped out");
+    let change: i64 = changes.map(|kind| list(&kind[1]).last().unwrap()[1].as_i64().unwrap()).sum();
+    assert_eq!(change, process.rss_end_bytes - process.rss_start_bytes);
+    let growths: Vec<i64> =
+        list(&data["memory"]["growths"]).iter().map(|growth| growth["bytes"].as_i64().unwrap()).collect();
+    assert!(growths.len() == 12 && growths.is_sorted_by(|a, b| a >= b), "{growths:?}");
+    assert_eq!(growths.iter().filter(|&&bytes| bytes == 512 << 10).count(), 4, "of give_back: {growths:?}");
+}
+
+#[test]
+fn a_name_that_is_html_is_text() {
+    let page = page(&mut portrait());
+    assert!(page.contains("\\u003c/script\\u003e\\u003cb\\u003ex;\\\\x1b[31m'\\\"\\u0026\\\\x0a"));
+    assert!(!page.contains("<b>x") && !page.contains('\x1b'));
+    assert_eq!(page.matches("</script>").count(), 2, "the data's and the script's own");
+    let nonce = page.split("script-src 'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert!(nonce.len() == 32 && page.contains(&format!("<script nonce=\"{nonce}\">")), "{nonce}");
+    assert!(page.contains("default-src 'none'"));
+}
+
+/// A log of this many functions, each called once from one and once from a thread of its own.
+fn large(dir: &Path, functions: u32) -> Source {
+    let options = LogOptions { arguments: vec!["record".into()], ..LogOptions::default() };
+    let mut pipeline = Pipeline::new(PipelineOptions::default(), LogWriter::create(dir, options).unwrap());
+    let mut time_ns = 0;
+    for thread in 1..=100 {
+        pipeline.apply(&Event::Thread { time_ns, thread, process: 1, pid: 7, tid: 6 + u32::from(thread) });
+    }
+    for id in 1..=functions {
+        let file = format!("/srv/some/deep/folder/of/a/large/program/module_{}.py", id % 1000);
+        let function = Function { name: format!("Class{id}.some_method_name"), file, line: id };
+        pipeline.apply(&Event::Function { id, process: 1, function, code: 0, code_flags: 0 });
+        for thread in [1, 1 + (id % 100) as u16] {
+            let mut event = |what| {
+                time_ns += 1000 + u64::from(id % 7);
+                pipeline.apply(&Event::Frame { time_ns, thread, frame: 16, what });
+            };
+            event(FrameEvent::Start { resumed: false, function: id });
+            event(FrameEvent::End);
+        }
+    }
+    pipeline.finish(&Ending { end_ns: time_ns, ..Ending::default() });
+    Source::open(dir, Scope::default()).unwrap()
+}
+
+#[test]
+fn it_is_bounded_and_says_what_is_left_out() {
+    const FUNCTIONS: u32 = 20_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = large(dir.path(), FUNCTIONS);
+    let report = source.summary(|_, _| {}).report;
+    let page = page(&mut source);
+    assert!(page.len() < 5 << 20, "{} bytes", page.len());
+    let data = data(&page);
+    assert_eq!((list(&data["table"]["rows"]).len(), &data["table"]["left_out"]), (4000, &16_000.into()));
+    assert_eq!(data["table"]["total"][1], 2 * FUNCTIONS, "with those that are left out");
+
+    let paths = list(&data["flame"]["paths"]);
+    let left_out = data["flame"]["left_out"].as_u64().unwrap() as usize;
+    assert_eq!(
+        (paths.len(), left_out),
+        (8001, FUNCTIONS as usize + 1 - 8000),
+        "one is all the others together"
+    );
+    let rest = paths.last().unwrap();
+    assert_eq!(rest[1], -1);
+    let of_root = paths[1..].iter().filter(|path| path[0] == 0).map(|path| path[3][0].as_u64().unwrap());
+    assert_eq!(sum(of_root), sum(report.functions.iter().map(|row| row.self_wall_ns)));
+
+    let lanes = &data["lanes"];
+    let drawn = list(&lanes["calls"]).len();
+    assert_eq!((drawn as u64 + lanes["left_out"].as_u64().unwrap()) as u32, 2 * FUNCTIONS);
+    assert_eq!((list(&lanes["threads"]).len(), &lanes["threads_left_out"]), (64, &36.into()));
+    assert!(drawn <= 20_000);
+}
