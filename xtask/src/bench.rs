@@ -20,6 +20,12 @@ pub(crate) struct Options {
     /// Length of the run at full speed
     #[arg(long, default_value_t = 30)]
     seconds: u32,
+    /// Measure the event log instead: time and size, by what is kept in it
+    #[arg(long, conflicts_with_all = ["calls", "seconds"])]
+    log: bool,
+    /// With --log: lines of text that the program reads, 40 calls each
+    #[arg(long, default_value_t = 20_000, requires = "log")]
+    lines: u32,
 }
 
 /// Measures and prints the tables.
@@ -28,9 +34,13 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     build::release()?;
     run(cargo().args(["build", "--release", "--package", "tests", "--example", "overhead"]))?;
     let mut overhead = privilege::root(workspace::target("release/examples/overhead"))?;
-    for (name, value) in
-        [("--rounds", options.rounds), ("--calls", options.calls), ("--seconds", options.seconds)]
-    {
+    let sizes: &[(&str, u32)] = if options.log {
+        overhead.arg("--logs");
+        &[("--lines", options.lines)]
+    } else {
+        &[("--calls", options.calls), ("--seconds", options.seconds)]
+    };
+    for (name, value) in [("--rounds", options.rounds)].iter().chain(sizes) {
         overhead.arg(name).arg(value.to_string());
     }
     run(&mut overhead)

@@ -6,11 +6,13 @@
 //! much of a processor pytracer itself takes.
 //!
 //! Usage: `overhead [--rounds N] [--calls N] [--seconds N | --builds]`; with `--builds` every build of the table is
-//! measured, but for bpftrace and the long run, and printed as JSON.
+//! measured, but for bpftrace and the long run, and printed as JSON. `overhead --logs [--rounds N] [--lines N]`: what
+//! the event log costs instead, by what is kept in it.
 
 mod bpftrace;
 mod builds;
 mod endurance;
+mod logs;
 mod mode;
 mod rounds;
 mod statistics;
@@ -26,16 +28,24 @@ struct Options {
     rounds: usize,
     calls: u64,
     seconds: u64,
+    lines: u64,
     builds: bool,
+    logs: bool,
 }
+
+const USAGE: &str = "usage: overhead [--rounds N] [--calls N] [--seconds N | --builds], or overhead --logs [--rounds N] [--lines N]";
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("usage: overhead [--rounds N] [--calls N] [--seconds N | --builds]");
+        eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     if options.builds {
         builds::print(options.rounds, options.calls);
+        return ExitCode::SUCCESS;
+    }
+    if options.logs {
+        logs::print(Python::DEBIAN_3_11, options.rounds, options.lines);
         return ExitCode::SUCCESS;
     }
     for python in Python::REPRESENTATIVE {
@@ -51,7 +61,8 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options { rounds: 7, calls: 300_000, seconds: 30, builds: false };
+    let mut options =
+        Options { rounds: 7, calls: 300_000, seconds: 30, lines: 20_000, builds: false, logs: false };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next()?.parse().ok();
@@ -59,6 +70,8 @@ fn options() -> Option<Options> {
             "--rounds" => options.rounds = usize::try_from(value()?).ok()?,
             "--calls" => options.calls = value()?,
             "--seconds" => options.seconds = value()?,
+            "--lines" => options.lines = value()?,
+            "--logs" => options.logs = true,
             "--builds" => options.builds = true,
             _ => return None,
         }
