@@ -1,6 +1,6 @@
 //! The calls of a log in the order in which they began, thread by thread: what drawings of time are made of.
 //!
-//! The log gives them in the reverse of that order. They wait in a file without a name, 64 bytes each, in blocks of one
+//! The log gives them in the reverse of that order. They wait in a file without a name, 56 bytes each, in blocks of one
 //! thread, so that any number of them takes little memory.
 
 use std::env;
@@ -16,7 +16,7 @@ use super::walk::Threads;
 use crate::charge::{Began, Ended};
 use crate::functions::Row;
 
-/// Calls of a block. Each thread has one in memory: ten thousand busy threads take 160 MB.
+/// Calls of a block. Each thread has one in memory: ten thousand busy threads take 150 MB.
 const BLOCK: usize = 256;
 /// Where the file goes if `TMPDIR` names no other folder: `/tmp` is often in memory.
 const FOLDER: &str = "/var/tmp";
@@ -31,8 +31,6 @@ pub struct Span {
     pub end_ns: u64,
     /// Part of that not on a CPU, nanoseconds.
     pub off_cpu_ns: u64,
-    /// Time not on a CPU without what it called, nanoseconds.
-    pub own_off_cpu_ns: u64,
     /// Change of resident memory with all that it called, bytes.
     pub rss_bytes: i64,
     /// Which generator or coroutine it is a step of; 0: of none.
@@ -66,7 +64,6 @@ impl Span {
             start_ns: call.start_ns,
             end_ns: call.end_ns,
             off_cpu_ns: call.total.off_cpu_ns,
-            own_off_cpu_ns: call.own.off_cpu_ns,
             rss_bytes: call.total.rss_bytes,
             instance: call.instance,
             row: visit.row,
@@ -248,7 +245,7 @@ mod tests {
             start_ns,
             end_ns,
             total,
-            own: Cost { off_cpu_ns: 2, ..total },
+            own: total,
             calls_made: 0,
             began: Began::Call,
             ended: Ended::Returned,
@@ -314,7 +311,7 @@ mod tests {
         let mut visit = visit(0, 5, 9, 4);
         (visit.call.began, visit.call.ended, visit.call.instance) = (Began::Resumed, Ended::OpenAtDetach, 3);
         let span = Span::new(&visit);
-        assert_eq!((span.start_ns, span.end_ns, span.off_cpu_ns, span.own_off_cpu_ns), (5, 9, 3, 2));
+        assert_eq!((span.start_ns, span.end_ns, span.off_cpu_ns), (5, 9, 3));
         assert_eq!((span.rss_bytes, span.faults, span.instance), (-4096, 1, 3));
         assert_eq!((span.row, span.depth), (7, 4));
         assert!(span.is_resumed() && span.is_cut_at_end() && !span.is_cut_at_start());
