@@ -4,13 +4,17 @@
 //! it would break the format.
 
 mod callgrind;
+mod chrome;
 mod collapsed;
 mod grouped;
+mod json;
 mod marshal;
+mod memory;
 mod notes;
 mod pprof;
 mod pstats;
 mod svg;
+mod trace;
 
 use std::io::Write;
 
@@ -42,6 +46,8 @@ pub enum Format {
     Svg,
     /// Time, calls and memory by call path, gzipped (go tool pprof)
     Pprof,
+    /// Calls and memory over time, as JSON (Chrome's trace viewer, Perfetto)
+    Chrome,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -65,6 +71,7 @@ impl Format {
             Self::Callgrind => &callgrind::Callgrind,
             Self::Svg => &svg::Svg { icicle: options.icicle },
             Self::Pprof => &pprof::Pprof,
+            Self::Chrome => &chrome::Chrome,
         };
         export.write(source, options.of, out)
     }

@@ -12,7 +12,7 @@ use tracer::report::{FunctionReport, Report};
 const WRITE: &str = "PYTRACER_WRITE_GOLDEN";
 const OF_THE_PROGRAM: &[&str] = &["*/portrait.py"];
 
-fn recordings() -> PathBuf {
+pub(super) fn recordings() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
 }
 
@@ -34,7 +34,7 @@ fn text(format: Format, options: Options, files: &[&str]) -> String {
 }
 
 /// Compares with the file beside the recording, which is of any version of pytracer.
-fn assert_golden(name: &str, found: &[u8]) {
+pub(super) fn assert_golden(name: &str, found: &[u8]) {
     let path = recordings().join("golden").join(name);
     let version = format!("pytracer {}", env!("CARGO_PKG_VERSION"));
     let found = &String::from_utf8_lossy(found).replace(&version, "pytracer VERSION").into_bytes();

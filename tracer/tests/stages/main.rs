@@ -10,3 +10,4 @@ mod log;
 mod simulate;
 mod thinned;
 mod timeline;
+mod timelines;
