@@ -13,6 +13,7 @@ mod memory;
 mod notes;
 mod pprof;
 mod pstats;
+mod speedscope;
 mod svg;
 mod trace;
 
@@ -46,6 +47,8 @@ pub enum Format {
     Svg,
     /// Time, calls and memory by call path, gzipped (go tool pprof)
     Pprof,
+    /// The calls of each thread over time (speedscope)
+    Speedscope,
     /// Calls and memory over time, as JSON (Chrome's trace viewer, Perfetto)
     Chrome,
 }
@@ -71,6 +74,7 @@ impl Format {
             Self::Callgrind => &callgrind::Callgrind,
             Self::Svg => &svg::Svg { icicle: options.icicle },
             Self::Pprof => &pprof::Pprof,
+            Self::Speedscope => &speedscope::Speedscope,
             Self::Chrome => &chrome::Chrome,
         };
         export.write(source, options.of, out)

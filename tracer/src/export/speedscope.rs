@@ -1,0 +1,99 @@
+//! speedscope's own format: a profile for each thread, of the beginnings and ends of its calls. Memory has no place in it.
+//!
+//! Its schema is `file-format-schema.json` of speedscope's npm package.
+
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::json::Array;
+use super::trace::Trace;
+use super::{Export, Measure};
+use crate::analysis::Source;
+use crate::analysis::timeline::Edge;
+use crate::report::UNNAMED;
+
+/// The format.
+pub(super) struct Speedscope;
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+}
+
+/// A beginning (`O`) or an end (`C`).
+#[derive(Serialize)]
+struct Event {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    frame: u32,
+    /// Nanoseconds since the beginning of what is shown.
+    at: u64,
+}
+
+impl Export for Speedscope {
+    fn write(&self, source: &mut Source, _measure: Measure, out: &mut dyn Write) -> Result<()> {
+        let trace = Trace::read(source)?;
+        let about = trace.about();
+        out.write_all(b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":")?;
+        serde_json::to_writer(&mut *out, &about.exporter)?;
+        out.write_all(b",\"name\":")?;
+        serde_json::to_writer(&mut *out, &format!("pytracer, {}", about.start))?;
+        out.write_all(b",\n\"pytracer\":")?;
+        serde_json::to_writer(&mut *out, &about)?;
+        out.write_all(b",\n\"shared\":{\"frames\":")?;
+        let frames = frames(&trace, out)?;
+        out.write_all(b"},\n\"profiles\":")?;
+        let mut profiles = Array::begin(out)?;
+        for (number, (pid, _)) in trace.threads().filter(|&(number, _)| trace.timeline.len(number) > 0) {
+            profile(&trace, number, pid, &frames, profiles.next()?)?;
+        }
+        profiles.end()?;
+        Ok(out.write_all(b"}\n")?)
+    }
+}
+
+/// Writes the functions that were called; returns their numbers by row.
+fn frames(trace: &Trace<'_>, out: &mut dyn Write) -> Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    let mut array = Array::begin(out)?;
+    for (number, row) in (0..).zip(trace.called()) {
+        let function = trace.function(row);
+        let frame = function.map_or(Frame { name: UNNAMED, file: None, line: None }, |function| Frame {
+            name: &function.name,
+            file: Some(&function.file),
+            line: Some(function.line),
+        });
+        array.push(&frame)?;
+        numbers.resize(row as usize, 0);
+        numbers.push(number);
+    }
+    array.end()?;
+    Ok(numbers)
+}
+
+fn profile(trace: &Trace<'_>, number: usize, pid: u32, frames: &[u32], out: &mut dyn Write) -> Result<()> {
+    let start_ns = trace.start_ns();
+    let name = format!("{} of {}", trace.thread_name(number), trace.process_name(pid));
+    out.write_all(b"{\"type\":\"evented\",\"unit\":\"nanoseconds\",\"name\":")?;
+    serde_json::to_writer(&mut *out, &name)?;
+    out.write_all(b",\"startValue\":0,\"events\":")?;
+    let mut end = trace.report.window.duration_ns;
+    let mut events = Array::begin(out)?;
+    trace.timeline.edges(number, |edge| {
+        let (kind, span, time_ns) = match edge {
+            Edge::Begin(span) => ("O", span, span.start_ns),
+            Edge::End(span) => ("C", span, span.end_ns),
+        };
+        let at = time_ns.saturating_sub(start_ns);
+        end = end.max(at);
+        events.push(&Event { kind, frame: frames[span.row as usize], at })
+    })?;
+    events.end()?;
+    Ok(write!(out, ",\"endValue\":{end}}}")?)
+}
