@@ -11,6 +11,7 @@ mod json;
 mod marshal;
 mod memory;
 mod notes;
+mod perfetto;
 mod pprof;
 mod pstats;
 mod speedscope;
@@ -51,6 +52,8 @@ pub enum Format {
     Speedscope,
     /// Calls and memory over time, as JSON (Chrome's trace viewer, Perfetto)
     Chrome,
+    /// Calls and memory over time, smaller than chrome (Perfetto)
+    Perfetto,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -76,6 +79,7 @@ impl Format {
             Self::Pprof => &pprof::Pprof,
             Self::Speedscope => &speedscope::Speedscope,
             Self::Chrome => &chrome::Chrome,
+            Self::Perfetto => &perfetto::Perfetto,
         };
         export.write(source, options.of, out)
     }

@@ -17,6 +17,7 @@ use crate::export::{Format, Measure, Options};
   pytracer export rec --format svg -o flame.svg
   pytracer export rec --format pstats -o rec.pstats && snakeviz rec.pstats
   pytracer export rec --format collapsed --of rss-grew -o - | less
+  pytracer export rec --format perfetto -o rec.pftrace
 
 Exit status 1: the recording was cut off or a part of it can't be read; the export is of the rest.")]
 pub(super) struct Arguments {
