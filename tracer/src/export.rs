@@ -6,6 +6,7 @@
 mod callgrind;
 mod chrome;
 mod collapsed;
+mod firefox;
 mod grouped;
 mod json;
 mod marshal;
@@ -54,6 +55,8 @@ pub enum Format {
     Chrome,
     /// Calls and memory over time, smaller than chrome (Perfetto)
     Perfetto,
+    /// Calls and memory over time, a million calls at most (Firefox Profiler)
+    Firefox,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -80,6 +83,7 @@ impl Format {
             Self::Speedscope => &speedscope::Speedscope,
             Self::Chrome => &chrome::Chrome,
             Self::Perfetto => &perfetto::Perfetto,
+            Self::Firefox => &firefox::Firefox,
         };
         export.write(source, options.of, out)
     }

@@ -18,6 +18,7 @@ use crate::export::{Format, Measure, Options};
   pytracer export rec --format pstats -o rec.pstats && snakeviz rec.pstats
   pytracer export rec --format collapsed --of rss-grew -o - | less
   pytracer export rec --format perfetto -o rec.pftrace
+  pytracer export rec --format firefox --time 2s..5s -o rec.json
 
 Exit status 1: the recording was cut off or a part of it can't be read; the export is of the rest.")]
 pub(super) struct Arguments {

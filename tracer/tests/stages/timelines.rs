@@ -2,6 +2,7 @@
 //! small part of it they are what they were.
 
 mod chrome;
+mod firefox;
 mod speedscope;
 
 use std::collections::BTreeMap;
