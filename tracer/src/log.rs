@@ -14,6 +14,7 @@
 //! A segment is written beside its place and renamed into it: what is there can be read, whenever the recorder was
 //! killed. Columns and codes are in [`schema`].
 
+pub mod gone;
 mod reader;
 pub mod recording;
 pub(crate) mod rows;

@@ -92,10 +92,13 @@ impl ProcessMemory {
     }
 
     fn moved(&mut self, row: &RssRow) {
-        let start = *self.start.get_or_insert(row.total.saturating_sub(row.delta));
+        if self.start.is_none() {
+            let start = row.total.saturating_sub(row.delta);
+            (self.start, self.peak) = (Some(start), start);
+        }
         self.changed = self.changed.saturating_add(row.delta);
         self.end = row.total;
-        self.peak = self.peak.max(row.total).max(start);
+        self.peak = self.peak.max(row.total);
     }
 
     /// Puts the latest numbers into a row of the report. `is_part`: of a part of the time only.

@@ -46,6 +46,12 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
     if !(recording.complete && scope.is_all()) {
         bring_up_to_date(&mut status, memory, !scope.is_whole_time());
     }
+    if let Some(gone) = &recording.gone {
+        status.account.notes.push(gone.text(recording.start_monotonic_ns));
+        if status.account.thinned.is_some() {
+            status.account.notes.push("the time of calls that are gone is their callers' own".into());
+        }
+    }
     if !scope.is_all() {
         narrow(&mut status, source);
     }

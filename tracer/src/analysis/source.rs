@@ -17,6 +17,7 @@ use super::tree::CallTree;
 use super::walk::{Damage, Threads, Visit, Walk};
 use crate::event::FunctionId;
 use crate::functions::Row;
+use crate::log::gone::Gone;
 use crate::log::recording::Recording;
 use crate::log::rows::{amount, text};
 use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows, ThinnedRows, ThreadRows};
@@ -59,11 +60,11 @@ pub struct Summary {
 }
 
 impl Source {
-    /// Opens the recording in a folder.
+    /// Opens the recording in a folder. Of one whose oldest rows are gone the part that is known is asked for.
     ///
     /// # Errors
     /// If there is none, or one of a newer version.
-    pub fn open(dir: &Path, scope: Scope) -> Result<Self, LogError> {
+    pub fn open(dir: &Path, mut scope: Scope) -> Result<Self, LogError> {
         let mut log = Log::open(dir)?;
         let mut names = Names::default();
         log.each(|segment: &FunctionRows| names.add(segment));
@@ -73,6 +74,7 @@ impl Source {
             thread_names.extend(names);
         });
         let start_ns = log.recording().start_monotonic_ns;
+        scope.time_ns.start = scope.time_ns.start.max(known_from_ns(log.recording()));
         let range = if scope.is_whole_time() {
             0..u64::MAX
         } else {
@@ -170,7 +172,7 @@ impl Source {
             }),
             LogKind::Totals => {}
         }
-        walk.finish(&mut take);
+        walk.finish(log.recording().gone.is_some(), &mut take);
         (self.damage, self.cut) = (walk.damage, walk.cut);
         let (names, threads, paths) = walk.into_parts();
         (self.names, self.threads) = (names, threads);
@@ -275,4 +277,14 @@ impl Source {
         self.damage.unknown_codes += memory.unknown_codes;
         memory
     }
+}
+
+/// From when on a log has everything, nanoseconds since its beginning. Sums of what was left out have no time: a log that
+/// has such is taken as it is.
+fn known_from_ns(recording: &Recording) -> u64 {
+    if recording.status.account.thinned.is_some() {
+        return 0;
+    }
+    let gone_ns = recording.gone.as_ref().and_then(Gone::to_ns);
+    gone_ns.map_or(0, |to_ns| (to_ns + 1).saturating_sub(recording.start_monotonic_ns))
 }

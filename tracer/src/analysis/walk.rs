@@ -160,15 +160,18 @@ impl<'a> Walk<'a> {
         self.open(thread, call, true, process);
     }
 
-    /// No row is left.
-    pub(super) fn finish(&mut self, take: &mut impl FnMut(&Visit, &Paths)) {
+    /// No row is left. `begun_before`: earlier ones are gone, and with them the beginnings that have not come.
+    pub(super) fn finish(&mut self, begun_before: bool, take: &mut impl FnMut(&Visit, &Paths)) {
         for thread in 0..self.open.len() {
-            while let Some(top) = self.open[thread].last() {
-                if top.half {
+            while let Some(top) = self.open[thread].last_mut() {
+                if top.half && !begun_before {
                     self.drop_top(thread);
-                } else {
-                    self.close(thread, take);
+                    continue;
                 }
+                if top.half {
+                    top.call.start_ns = 0;
+                }
+                self.close(thread, take);
             }
         }
     }

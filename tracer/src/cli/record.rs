@@ -36,6 +36,7 @@ const LOST: u8 = 3;
   pytracer record -p 4242 --duration 10s --merge
   pytracer record -o rec -- python3 app.py --its-own arguments
   pytracer record -p 4242 -o rec --min-duration 1ms --min-rss 64K
+  pytracer record --all -o rec --max-size 2GB
 
 Processes are taken that any of -p, --name, --cgroup, --container and --uid matches, also those that start later;
 `pytracer ps` with the same options lists them.

@@ -118,13 +118,16 @@ impl Log {
             Err(error) if error.kind() == ErrorKind::NotFound && expected == 0 => {}
             Err(error) => self.warnings.push(format!("{folder}: {error}")),
         }
+        let gone = self.recording.gone.as_ref().map_or(0, |gone| gone.segments(folder));
+        numbers.retain(|&number| number > gone);
         numbers.sort_unstable();
-        self.missing(folder, &numbers, expected);
+        self.missing(folder, &numbers, gone, expected);
         self.tables.push(Table { folder, numbers });
     }
 
-    fn missing(&mut self, folder: &str, numbers: &[u32], expected: u32) {
-        let mut next = 1;
+    /// Names the segments that should be there: of the first so many it is known that they are gone.
+    fn missing(&mut self, folder: &str, numbers: &[u32], gone: u32, expected: u32) {
+        let mut next = gone.saturating_add(1);
         let ends = (expected.checked_add(1)).filter(|&end| numbers.last().is_none_or(|&last| last < end));
         for number in numbers.iter().copied().chain(ends) {
             match number.saturating_sub(next) {

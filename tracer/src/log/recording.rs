@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::gone::Gone;
 use super::{LogError, LogKind, SCHEMA};
 use crate::report::{Account, Status};
 
@@ -35,6 +36,9 @@ pub struct Recording {
     /// Window, processes and account, at the end or when this was written.
     #[serde(flatten)]
     pub status: Status,
+    /// What was removed to keep within a size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
     /// Why the log stopped before the recording did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -75,19 +79,20 @@ impl Recording {
                 account: Account { cost_unknown: true, ..Account::default() },
                 ..Status::default()
             },
+            gone: None,
             error: None,
         }
     }
 
-    /// Puts it in its place, whole or not at all.
-    pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
+    /// Puts it in its place, whole or not at all. Returns its size.
+    pub(super) fn write(&self, dir: &Path) -> io::Result<u64> {
         let beside = dir.join("recording.json.part");
         let text = serde_json::to_string_pretty(self)? + "\n";
         let written = write_new(&beside, text.as_bytes()).and_then(|()| fs::rename(&beside, dir.join(FILE)));
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }
-        written
+        written.map(|()| text.len() as u64)
     }
 
     /// Reads the one of a folder.

@@ -76,17 +76,20 @@ pub(super) fn number(name: &str) -> Option<u32> {
     (self::name(number) == name).then_some(number)
 }
 
-/// Writes a segment beside its place and renames it into it.
+/// Writes a segment beside its place and renames it into it. Returns its size in bytes.
 pub(super) fn write<R: Rows>(
     dir: &Path,
     number: u32,
     rows: &R,
     origin: &Origin,
-) -> parquet::errors::Result<()> {
+) -> parquet::errors::Result<u64> {
     let folder = dir.join(R::FOLDER);
     let beside = folder.join(format!("{}.part", name(number)));
-    let written =
-        write_file(&beside, rows, origin).and_then(|()| Ok(fs::rename(&beside, folder.join(name(number)))?));
+    let written = write_file(&beside, rows, origin).and_then(|()| {
+        let bytes = fs::metadata(&beside)?.len();
+        fs::rename(&beside, folder.join(name(number)))?;
+        Ok(bytes)
+    });
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }

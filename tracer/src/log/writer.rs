@@ -1,6 +1,7 @@
 //! Writes the log while it is recorded. The pipeline's thread only fills columns; a thread of its own makes files
 //! of them. When that thread can't keep up the pipeline waits, and the ring buffer counts what is lost.
 
+mod bound;
 mod files;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +53,8 @@ pub struct LogOptions {
     pub kind: LogKind,
     /// Of [`LogKind::Calls`]: which rows are kept, with the sums of the others; `None`: all.
     pub thinning: Option<Thinning>,
+    /// It is to keep within so many bytes: the oldest rows go.
+    pub max_bytes: Option<u64>,
     /// What was asked for, to be kept in `recording.json`.
     pub arguments: Vec<String>,
 }
@@ -64,6 +67,8 @@ pub struct LogWriter {
     made_dir: bool,
     started: bool,
     pending: Pending,
+    /// Rows of a full segment.
+    segment_rows: usize,
     /// Of the threads that run: their process and name, as written.
     thread_names: FxHashMap<(u32, u32), (usize, String)>,
     /// Of a log that is not to hold everything.
@@ -108,7 +113,7 @@ impl LogWriter {
         })?;
         let (to_writer, from_pipeline) = sync_channel(QUEUE);
         let failure = Failure::default();
-        let files = Files::new(dir.to_owned(), Arc::clone(&failure));
+        let files = Files::new(dir.to_owned(), options.max_bytes, Arc::clone(&failure));
         let writer = std::thread::Builder::new()
             .name("pytracer-log".into())
             .spawn(move || files.run(&from_pipeline))
@@ -122,6 +127,7 @@ impl LogWriter {
             made_dir,
             started: false,
             pending: Pending::default(),
+            segment_rows: options.max_bytes.map_or(SEGMENT_ROWS, segment_rows),
             thread_names: FxHashMap::default(),
             thinner,
             last_closed: Instant::now(),
@@ -143,7 +149,7 @@ impl LogWriter {
     }
 
     fn row_added(&mut self, rows: usize) {
-        if rows >= SEGMENT_ROWS {
+        if rows >= self.segment_rows {
             self.close_segments();
         }
     }
@@ -177,6 +183,12 @@ impl LogWriter {
     fn takes_rows(&self) -> bool {
         self.failure.get().is_none()
     }
+}
+
+/// Rows of a full segment of a log that is to keep within a size: no more than about a tenth of it goes at once.
+fn segment_rows(max_bytes: u64) -> usize {
+    const MOST_BYTES_OF_A_ROW: u64 = 16;
+    usize::try_from(max_bytes / 10 / MOST_BYTES_OF_A_ROW).unwrap_or(SEGMENT_ROWS).clamp(1, SEGMENT_ROWS)
 }
 
 impl CallSink for LogWriter {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
 
+mod bounded;
 mod diff;
 mod exports;
 mod html;

@@ -30,6 +30,9 @@ pub(super) struct LogArguments {
     /// Only calls that took so long or longer, with all that they called: 1ms, 50us. The others are in sums
     #[arg(long, value_name = "TIME", value_parser = duration, requires = "output")]
     min_duration: Option<Duration>,
+    /// Keep the log within this size: the oldest rows go, and the report says which: 500M, 2GB
+    #[arg(long, value_name = "SIZE", value_parser = max_size, requires = "output")]
+    max_size: Option<u64>,
 }
 
 impl LogArguments {
@@ -48,12 +51,19 @@ impl LogArguments {
             ));
         }
         let arguments = std::env::args().collect();
-        Ok(self.output.map(|output| (output, LogOptions { kind: self.log, thinning, arguments })))
+        let options = LogOptions { kind: self.log, thinning, max_bytes: self.max_size, arguments };
+        Ok(self.output.map(|output| (output, options)))
     }
 }
 
 fn size(text: &str) -> Result<u64, String> {
     values::bytes(text).filter(|&bytes| bytes > 0).ok_or_else(|| "not a size: write 4096, 64K or 1M".into())
+}
+
+/// Much less than a few segments would keep nothing.
+fn max_size(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1 << 20;
+    values::bytes(text).filter(|&bytes| bytes >= LEAST).ok_or_else(|| "not a size of 1M or more".into())
 }
 
 #[cfg(test)]
@@ -83,7 +93,13 @@ mod tests {
             Thinning { min_rss_bytes: Some(4096), with_previous: true, min_duration_ns: Some(1_000_000) };
         assert_eq!(kept, Some(all));
         assert_eq!(thinning(&["--with-previous"]), Err(ErrorKind::MissingRequiredArgument));
-        for bad in [["--min-rss", "0"], ["--min-rss", "big"], ["--min-duration", "0s"]] {
+        for bad in [
+            ["--max-size", "1K"],
+            ["--max-size", "much"],
+            ["--min-rss", "0"],
+            ["--min-rss", "big"],
+            ["--min-duration", "0s"],
+        ] {
             assert_eq!(thinning(&bad), Err(ErrorKind::ValueValidation), "{bad:?}");
         }
     }

@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 use log::warn;
 
 use super::LogKind;
+use super::bound::{Bound, Segment};
 use crate::log::recording::{self, Recording, Segments};
+use crate::log::rows::amount;
 use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows, ThreadRows};
 use crate::log::table::Rows;
 use crate::log::{
@@ -49,12 +51,23 @@ pub(super) struct Files {
     dir: PathBuf,
     origin: Origin,
     segments: Segments,
+    /// Of a log that is to keep within a size.
+    bound: Option<Bound>,
+    /// As last described.
+    recording: Option<Recording>,
     failure: Arc<OnceLock<String>>,
 }
 
 impl Files {
-    pub(super) fn new(dir: PathBuf, failure: Arc<OnceLock<String>>) -> Self {
-        Self { dir, origin: Origin::of_this_boot(), segments: Segments::default(), failure }
+    pub(super) fn new(dir: PathBuf, max_bytes: Option<u64>, failure: Arc<OnceLock<String>>) -> Self {
+        Self {
+            dir,
+            origin: Origin::of_this_boot(),
+            segments: Segments::default(),
+            bound: max_bytes.map(Bound::new),
+            recording: None,
+            failure,
+        }
     }
 
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
@@ -71,33 +84,106 @@ impl Files {
         match message {
             Message::Recording(recording) => self.recording(*recording),
             _ if self.failure.get().is_some() => Ok(()),
-            Message::Functions(rows) => self.segment(&rows, |segments| &mut segments.functions),
-            Message::Threads(rows) => self.segment(&rows, |segments| &mut segments.threads),
-            Message::Calls(rows) => self.segment(&rows, |segments| &mut segments.calls),
-            Message::Events(rows) => self.segment(&rows, |segments| &mut segments.events),
-            Message::Thinned(rows) => self.segment(&rows, |segments| &mut segments.thinned),
-            Message::Rss(rows) => self.segment(&rows, |segments| &mut segments.rss),
+            Message::Functions(rows) => self.names(&rows, |segments| &mut segments.functions),
+            Message::Threads(rows) => self.names(&rows, |segments| &mut segments.threads),
+            Message::Calls(rows) => {
+                self.rows(&rows, |segments| &mut segments.calls, || times(rows.iter().map(|row| row.end_ns)))
+            }
+            Message::Events(rows) => self.rows(
+                &rows,
+                |segments| &mut segments.events,
+                || times(rows.iter().map(|row| row.time_ns)),
+            ),
+            Message::Thinned(rows) => self.rows(&rows, |segments| &mut segments.thinned, || None),
+            Message::Rss(rows) => {
+                self.rows(&rows, |segments| &mut segments.rss, || times(rows.iter().map(|row| row.time_ns)))
+            }
         }
     }
 
-    fn segment<R: Rows>(&mut self, rows: &R, count: fn(&mut Segments) -> &mut u32) -> Result<(), String> {
+    /// A segment that stays.
+    fn names<R: Rows>(&mut self, rows: &R, count: fn(&mut Segments) -> &mut u32) -> Result<(), String> {
+        let Some((_, bytes)) = self.segment(rows, count)? else { return Ok(()) };
+        if let Some(bound) = &mut self.bound {
+            bound.add_names(bytes);
+        }
+        self.make_room()
+    }
+
+    /// A segment that goes again when the log becomes too large.
+    fn rows<R: Rows>(
+        &mut self,
+        rows: &R,
+        count: fn(&mut Segments) -> &mut u32,
+        times_ns: impl Fn() -> Option<(u64, u64)>,
+    ) -> Result<(), String> {
+        let Some((number, bytes)) = self.segment(rows, count)? else { return Ok(()) };
+        if let Some(bound) = &mut self.bound {
+            let rows = rows.len() as u64;
+            bound.add(Segment { table: R::FOLDER, number, bytes, rows, times_ns: times_ns() });
+        }
+        self.make_room()
+    }
+
+    /// Writes a segment, if it has rows. Its number, and its size in bytes.
+    fn segment<R: Rows>(
+        &mut self,
+        rows: &R,
+        count: fn(&mut Segments) -> &mut u32,
+    ) -> Result<Option<(u32, u64)>, String> {
         if rows.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let number = *count(&mut self.segments) + 1;
-        segment::write(&self.dir, number, rows, &self.origin)
+        let bytes = segment::write(&self.dir, number, rows, &self.origin)
             .map_err(|error| format!("can't write in {}: {error}", self.dir.join(R::FOLDER).display()))?;
         *count(&mut self.segments) = number;
+        Ok(Some((number, bytes)))
+    }
+
+    /// Removes what is too much. What is gone is said first: a reader misses nothing that it does not know of.
+    fn make_room(&mut self) -> Result<(), String> {
+        let removed = self.bound.as_mut().map(Bound::make_room).unwrap_or_default();
+        if removed.is_empty() {
+            return Ok(());
+        }
+        self.describe()?;
+        for Segment { table, number, .. } in removed {
+            let path = self.dir.join(table).join(segment::name(number));
+            fs::remove_file(&path).map_err(|error| format!("can't remove {}: {error}", path.display()))?;
+        }
         Ok(())
     }
 
-    fn recording(&mut self, mut recording: Recording) -> Result<(), String> {
+    fn recording(&mut self, recording: Recording) -> Result<(), String> {
         self.origin.clock_offset_ns = recording.clock_offset_ns;
+        self.recording = Some(recording);
+        self.describe()?;
+        self.make_room()
+    }
+
+    /// Writes the description.
+    fn describe(&mut self) -> Result<(), String> {
+        let Some(recording) = &mut self.recording else { return Ok(()) };
         recording.segments = self.segments;
+        recording.gone = self.bound.as_ref().and_then(Bound::gone);
         recording.error = self.failure.get().cloned();
         recording.complete &= recording.error.is_none();
-        recording.write(&self.dir).map_err(|error| format!("can't write in {}: {error}", self.dir.display()))
+        let written = recording.write(&self.dir);
+        let bytes = written.map_err(|error| format!("can't write in {}: {error}", self.dir.display()))?;
+        if let Some(bound) = &mut self.bound {
+            bound.set_description(bytes);
+        }
+        Ok(())
     }
+}
+
+/// The first and the last of some times.
+fn times(all: impl Iterator<Item = i64>) -> Option<(u64, u64)> {
+    all.map(amount).fold(None, |range, time| {
+        let (first, last) = range.unwrap_or((time, time));
+        Some((first.min(time), last.max(time)))
+    })
 }
 
 /// Makes the folder and those of its tables, readable by nobody else. False: the folder was there, empty.
