@@ -6,15 +6,19 @@
 mod callgrind;
 mod chrome;
 mod collapsed;
+mod csv;
 mod firefox;
 mod grouped;
 mod json;
 mod marshal;
 mod memory;
+mod ndjson;
 mod notes;
+mod parquet;
 mod perfetto;
 mod pprof;
 mod pstats;
+mod rows;
 mod speedscope;
 mod svg;
 mod trace;
@@ -28,6 +32,8 @@ pub use crate::analysis::measure::Measure;
 use crate::analysis::tree::PathSums;
 use crate::event::Function;
 use crate::report::{FunctionReport, Report};
+
+pub use rows::Rows;
 
 /// Writes a recording in one format.
 trait Export {
@@ -57,6 +63,12 @@ pub enum Format {
     Perfetto,
     /// Calls and memory over time, a million calls at most (Firefox Profiler)
     Firefox,
+    /// A row for each function or call, comma-separated, safe for spreadsheets
+    Csv,
+    /// A row for each function or call as a JSON object on a line
+    Ndjson,
+    /// A row for each function or call in one Parquet file
+    Parquet,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -66,6 +78,8 @@ pub struct Options {
     pub of: Measure,
     /// A flame graph from top to bottom.
     pub icicle: bool,
+    /// What a row is, where the format has rows.
+    pub rows: Rows,
 }
 
 impl Format {
@@ -84,6 +98,9 @@ impl Format {
             Self::Chrome => &chrome::Chrome,
             Self::Perfetto => &perfetto::Perfetto,
             Self::Firefox => &firefox::Firefox,
+            Self::Csv => &csv::Csv { rows: options.rows },
+            Self::Ndjson => &ndjson::Ndjson { rows: options.rows },
+            Self::Parquet => &parquet::Parquet { rows: options.rows },
         };
         export.write(source, options.of, out)
     }

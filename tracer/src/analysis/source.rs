@@ -1,7 +1,9 @@
 //! A recording, and the part of it that is asked for: where reports, views and exports get what they show.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
 use rustc_hash::FxHashMap;
@@ -148,6 +150,21 @@ impl Source {
 
     /// Hands on every call, what was called before its caller, later calls first, and returns their paths.
     pub fn calls(&mut self, mut take: impl FnMut(&Visit, &Paths)) -> Paths {
+        let Ok(paths) = self.try_calls(|visit, paths| {
+            take(visit, paths);
+            Ok::<_, Infallible>(())
+        });
+        paths
+    }
+
+    /// The same, up to the first error of `take`.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn try_calls<E>(
+        &mut self,
+        mut take: impl FnMut(&Visit, &Paths) -> Result<(), E>,
+    ) -> Result<Paths, E> {
         let processes = self.recording().status.processes.clone();
         let process = |pid| rebuild::number_of(&processes, pid);
         let names = std::mem::take(&mut self.names);
@@ -155,20 +172,30 @@ impl Source {
         let mut walk = Walk::new(&scope, self.range.clone(), names);
         let Self { log, progress, .. } = self;
         let (mut read, all) = (0, (log.segments::<CallRows>() + log.segments::<EventRows>()) as u64);
-        let mut tell = || {
+        let result = Cell::new(Ok(()));
+        let failed = Cell::new(false);
+        let mut take = |visit: &Visit, paths: &Paths| {
+            if !failed.get() {
+                let taken = take(visit, paths);
+                failed.set(taken.is_err());
+                result.set(taken);
+            }
+        };
+        let mut go_on = || {
             read += 1;
             if let Some(progress) = &mut progress.0 {
                 progress(read, all);
             }
+            if failed.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         match log.recording().log {
             LogKind::Calls => log.each_backward(|rows: &CallRows| {
                 rows.iter().rev().for_each(|row| walk.call(&row, process, &mut take));
-                tell();
+                go_on()
             }),
             LogKind::Events => log.each_backward(|rows: &EventRows| {
                 rows.iter().rev().for_each(|row| walk.event(&row, process, &mut take));
-                tell();
+                go_on()
             }),
             LogKind::Totals => {}
         }
@@ -176,7 +203,7 @@ impl Source {
         (self.damage, self.cut) = (walk.damage, walk.cut);
         let (names, threads, paths) = walk.into_parts();
         (self.names, self.threads) = (names, threads);
-        paths
+        result.into_inner().map(|()| paths)
     }
 
     /// Hands on every change of resident memory in the time range, earlier ones first.

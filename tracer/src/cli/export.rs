@@ -10,12 +10,13 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use super::part::{Folder, PartArguments, verdict};
-use crate::export::{Format, Measure, Options};
+use crate::export::{Format, Measure, Options, Rows};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   pytracer export rec --format svg -o flame.svg
   pytracer export rec --format pstats -o rec.pstats && snakeviz rec.pstats
+  pytracer export rec --format parquet --rows calls -o calls.parquet
   pytracer export rec --format collapsed --of rss-grew -o - | less
   pytracer export rec --format perfetto -o rec.pftrace
   pytracer export rec --format firefox --time 2s..5s -o rec.json
@@ -36,6 +37,9 @@ pub(super) struct Arguments {
     /// svg: callers on top instead of below
     #[arg(long)]
     icicle: bool,
+    /// csv, ndjson, parquet: what a row is
+    #[arg(long, value_enum, default_value = "functions")]
+    rows: Rows,
     #[command(flatten)]
     part: PartArguments,
 }
@@ -44,7 +48,7 @@ impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let mut source = self.part.open(&self.folder.dir)?;
         let mut out = create(&self.output)?;
-        let options = Options { of: self.of, icicle: self.icicle };
+        let options = Options { of: self.of, icicle: self.icicle, rows: self.rows };
         self.format.write(&mut source, options, &mut out)?;
         out.flush().with_context(|| format!("can't write {}", self.output.display()))?;
         Ok(verdict(&source))

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::recording::Recording;
@@ -64,13 +65,16 @@ impl Log {
     }
 
     /// Reads the rows of a table segment by segment, in the order in which they were written.
-    pub fn each<R: Rows>(&mut self, take: impl FnMut(&R)) {
+    pub fn each<R: Rows>(&mut self, mut take: impl FnMut(&R)) {
         let numbers = self.numbers::<R>().to_vec();
-        self.read(numbers.into_iter(), take);
+        self.read(numbers.into_iter(), |rows| {
+            take(rows);
+            ControlFlow::Continue(())
+        });
     }
 
-    /// The same from the last segment to the first.
-    pub fn each_backward<R: Rows>(&mut self, take: impl FnMut(&R)) {
+    /// The same from the last segment to the first, or to where `take` breaks off.
+    pub fn each_backward<R: Rows>(&mut self, take: impl FnMut(&R) -> ControlFlow<()>) {
         let numbers = self.numbers::<R>().to_vec();
         self.read(numbers.into_iter().rev(), take);
     }
@@ -85,11 +89,19 @@ impl Log {
         table.map_or(&[], |table| &table.numbers)
     }
 
-    fn read<R: Rows>(&mut self, numbers: impl Iterator<Item = u32>, mut take: impl FnMut(&R)) {
+    fn read<R: Rows>(
+        &mut self,
+        numbers: impl Iterator<Item = u32>,
+        mut take: impl FnMut(&R) -> ControlFlow<()>,
+    ) {
         for number in numbers {
             let file = format!("{}/{}", R::FOLDER, segment::name(number));
             match segment::read(&self.dir.join(&file)) {
-                Ok(rows) => take(&rows),
+                Ok(rows) => {
+                    if take(&rows).is_break() {
+                        break;
+                    }
+                }
                 Err(error) => self.skipped(&file, &error),
             }
         }

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::RowAccessor as _;
 use tracer::analysis::Source;
 use tracer::analysis::scope::Scope;
-use tracer::export::{Format, Measure, Options};
+use tracer::export::{Format, Measure, Options, Rows};
 use tracer::filter::FunctionFilter;
 use tracer::report::{FunctionReport, Report};
 
@@ -19,7 +21,10 @@ pub(super) fn recordings() -> PathBuf {
 /// The recording, of functions of these files only; none: of all.
 fn portrait(files: &[&str]) -> Source {
     let files: Vec<String> = files.iter().map(ToString::to_string).collect();
-    let scope = Scope { functions: FunctionFilter::new(&[], &files).unwrap(), ..Scope::default() };
+    source(Scope { functions: FunctionFilter::new(&[], &files).unwrap(), ..Scope::default() })
+}
+
+fn source(scope: Scope) -> Source {
     Source::open(&recordings().join("portrait"), scope).unwrap()
 }
 
@@ -37,7 +42,10 @@ fn text(format: Format, options: Options, files: &[&str]) -> String {
 pub(super) fn assert_golden(name: &str, found: &[u8]) {
     let path = recordings().join("golden").join(name);
     let version = format!("pytracer {}", env!("CARGO_PKG_VERSION"));
-    let found = &String::from_utf8_lossy(found).replace(&version, "pytracer VERSION").into_bytes();
+    let found = &match std::str::from_utf8(found) {
+        Ok(text) => text.replace(&version, "pytracer VERSION").into_bytes(),
+        Err(_) => found.to_vec(),
+    };
     if std::env::var_os(WRITE).is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, found).unwrap();
@@ -119,7 +127,7 @@ fn callgrind_costs_add_up_to_the_report() {
 
 #[test]
 fn a_flame_graph_has_the_frames_and_the_account() {
-    let draw = |icicle| text(Format::Svg, Options { of: Measure::RssGrew, icicle }, OF_THE_PROGRAM);
+    let draw = |icicle| text(Format::Svg, Options { icicle, ..of(Measure::RssGrew) }, OF_THE_PROGRAM);
     let graph = draw(false);
     assert_eq!(graph, draw(false), "the same each time");
     assert_ne!(graph, draw(true));
@@ -133,8 +141,76 @@ fn a_flame_graph_has_the_frames_and_the_account() {
 
 #[test]
 fn nothing_to_draw_is_said() {
-    let nothing = Scope { pids: vec![1], ..Scope::default() };
-    let mut source = Source::open(&recordings().join("portrait"), nothing).unwrap();
+    let mut source = source(Scope { pids: vec![1], ..Scope::default() });
     let refusal = Format::Svg.write(&mut source, Options::default(), &mut Vec::new()).unwrap_err();
     assert_eq!(refusal.to_string(), "there is nothing to draw: all of it is 0");
+}
+
+fn rows(rows: Rows) -> Options {
+    Options { rows, ..Options::default() }
+}
+
+#[test]
+fn rows_of_functions_are_as_they_were() {
+    assert_golden("portrait.csv", &exported(Format::Csv, rows(Rows::Functions), OF_THE_PROGRAM));
+}
+
+#[test]
+fn rows_of_calls_are_as_they_were() {
+    let functions = FunctionFilter::new(&["countdown".into(), "keep".into(), "touch".into()], &[]).unwrap();
+    let mut out = Vec::new();
+    let mut source = source(Scope { functions, ..Scope::default() });
+    Format::Ndjson.write(&mut source, rows(Rows::Calls), &mut out).unwrap();
+    assert_golden("portrait.ndjson", &out);
+}
+
+#[test]
+fn rows_add_up_to_the_report() {
+    for of in [Rows::Functions, Rows::Calls] {
+        let text = text(Format::Ndjson, rows(of), &[]);
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let sum = |key: &str| lines.iter().map(|line| line[key].as_i64().unwrap()).sum::<i64>();
+        assert_eq!(sum("self_wall_ns"), total(|row| row.self_wall_ns as i64));
+        let (calls, uncharged) = match of {
+            Rows::Functions => (sum("calls"), 0),
+            Rows::Calls => {
+                let uncharged = total(|row| if row.is_function() { 0 } else { row.self_rss_bytes });
+                (lines.iter().filter(|line| line["began"] == "called").count() as i64, uncharged)
+            }
+        };
+        assert_eq!(calls, total(|row| row.calls as i64));
+        assert_eq!(sum("self_rss_bytes") + uncharged, total(|row| row.self_rss_bytes));
+
+        let csv = exported(Format::Csv, rows(of), &[]);
+        assert_eq!(
+            csv::Reader::from_reader(&csv[..]).into_records().map(Result::unwrap).count(),
+            lines.len()
+        );
+        let file = bytes::Bytes::from(exported(Format::Parquet, rows(of), &[]));
+        let file = SerializedFileReader::new(file).unwrap();
+        let columns = file.metadata().file_metadata().schema_descr().columns();
+        let at = columns.iter().position(|column| column.name() == "self_wall_ns").unwrap();
+        let in_parquet = file.get_row_iter(None).unwrap().map(|row| row.unwrap().get_long(at).unwrap());
+        assert_eq!(in_parquet.sum::<i64>(), sum("self_wall_ns"));
+    }
+}
+
+/// Whoever reads has seen enough: the rest of the log is not read.
+#[test]
+fn an_error_of_the_reader_comes_through() {
+    struct Closed;
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for format in <Format as clap::ValueEnum>::value_variants() {
+        let error = format.write(&mut portrait(&[]), rows(Rows::Calls), &mut Closed).unwrap_err();
+        let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+        assert_eq!(kind, Some(std::io::ErrorKind::BrokenPipe), "{format:?}: {error:#}");
+    }
 }

@@ -1,0 +1,193 @@
+//! A recording as flat rows, with names in place of ids: what CSV, NDJSON and one Parquet file hold.
+
+use anyhow::Result;
+
+use super::notes::notes;
+use crate::analysis::names::Names;
+use crate::analysis::{Source, Visit};
+use crate::charge::{Began, Ended};
+use crate::event::Function;
+use crate::functions::Row;
+use crate::report::{FunctionReport, Report, UNNAMED};
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Rows {
+    /// A function of a process, as in the report
+    #[default]
+    Functions,
+    /// A call, or a step of a generator or coroutine; later ones first
+    Calls,
+}
+
+/// One format.
+pub(super) trait Table {
+    /// The columns. Comes first.
+    fn begin(&mut self, columns: &[Heading]) -> Result<()>;
+
+    /// A row.
+    fn row(&mut self, values: &[Value<'_>]) -> Result<()>;
+
+    /// No row is left. `notes` is what a reader has to know besides.
+    fn end(self, notes: &[String]) -> Result<()>;
+}
+
+/// Name of a column, and what is in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heading {
+    pub(super) name: &'static str,
+    pub(super) is_text: bool,
+}
+
+/// What stands in a column of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    Number(i64),
+    Text(&'a str),
+}
+
+/// A column: its name, and how its value is made of a row and the functions' names.
+enum Column<R> {
+    Number(&'static str, fn(&R, &Names) -> i64),
+    Text(&'static str, for<'a> fn(&'a R, &'a Names) -> &'a str),
+}
+
+/// A call and what is known of it besides.
+struct Call {
+    visit: Visit,
+    caller: Option<Row>,
+    start_unix_ns: i64,
+}
+
+/// Named as in the JSON form of the report.
+const FUNCTIONS: [Column<FunctionReport>; 18] = [
+    Column::Number("process", |row, _| row.process.map_or(-1, |process| process as i64)),
+    Column::Number("pid", |row, _| row.pid.into()),
+    Column::Text("function", |row, _| &row.function),
+    Column::Text("file", |row, _| &row.file),
+    Column::Number("line", |row, _| row.line.into()),
+    Column::Number("calls", |row, _| signed(row.calls)),
+    Column::Number("resumes", |row, _| signed(row.resumes)),
+    Column::Number("self_wall_ns", |row, _| signed(row.self_wall_ns)),
+    Column::Number("cum_wall_ns", |row, _| signed(row.cum_wall_ns)),
+    Column::Number("self_cpu_ns", |row, _| signed(row.self_cpu_ns)),
+    Column::Number("cum_cpu_ns", |row, _| signed(row.cum_cpu_ns)),
+    Column::Number("self_rss_bytes", |row, _| row.self_rss_bytes),
+    Column::Number("cum_rss_bytes", |row, _| row.cum_rss_bytes),
+    Column::Number("page_faults", |row, _| signed(row.page_faults)),
+    Column::Number("activations", |row, _| signed(row.activations)),
+    Column::Number("ends", |row, _| signed(row.ends)),
+    Column::Number("late_ends", |row, _| signed(row.late_ends)),
+    Column::Number("calls_made", |row, _| signed(row.calls_made)),
+];
+
+const CALLS: [Column<Call>; 22] = [
+    Column::Number("start_unix_ns", |row, _| row.start_unix_ns),
+    Column::Number("wall_ns", |row, _| signed(row.visit.call.total.wall_ns)),
+    Column::Number("self_wall_ns", |row, _| signed(row.visit.call.own.wall_ns)),
+    Column::Number("off_cpu_ns", |row, _| signed(row.visit.call.total.off_cpu_ns)),
+    Column::Number("self_off_cpu_ns", |row, _| signed(row.visit.call.own.off_cpu_ns)),
+    Column::Number("rss_bytes", |row, _| row.visit.call.total.rss_bytes),
+    Column::Number("self_rss_bytes", |row, _| row.visit.call.own.rss_bytes),
+    Column::Number("page_faults", |row, _| signed(row.visit.call.total.faults)),
+    Column::Number("self_page_faults", |row, _| signed(row.visit.call.own.faults)),
+    Column::Number("pid", |row, _| row.visit.call.pid.into()),
+    Column::Number("tid", |row, _| row.visit.call.tid.into()),
+    Column::Text("function", |row, names| name(names, row.visit.row)),
+    Column::Text("file", |row, names| function(names, row.visit.row).map_or("", |of| &of.file)),
+    Column::Number("line", |row, names| function(names, row.visit.row).map_or(0, |of| of.line.into())),
+    Column::Text("caller", |row, names| row.caller.map_or("", |caller| name(names, caller))),
+    Column::Number("depth", |row, _| row.visit.call.depth.into()),
+    Column::Text("began", |row, _| began(row.visit.call.began)),
+    Column::Text("ended", |row, _| ended(row.visit.call.ended)),
+    Column::Number("recursive", |row, _| row.visit.call.recursive.into()),
+    Column::Number("calls_made", |row, _| signed(row.visit.call.calls_made)),
+    Column::Number("instance", |row, _| signed(row.visit.call.instance)),
+    Column::Number("task", |row, _| signed(row.visit.task)),
+];
+
+impl<R> Column<R> {
+    fn heading(&self) -> Heading {
+        match *self {
+            Self::Number(name, _) => Heading { name, is_text: false },
+            Self::Text(name, _) => Heading { name, is_text: true },
+        }
+    }
+
+    fn value<'a>(&self, row: &'a R, names: &'a Names) -> Value<'a> {
+        match self {
+            Self::Number(_, value) => Value::Number(value(row, names)),
+            Self::Text(_, value) => Value::Text(value(row, names)),
+        }
+    }
+}
+
+/// Writes the rows of a recording.
+pub(super) fn write(source: &mut Source, rows: Rows, mut table: impl Table) -> Result<()> {
+    let report = match rows {
+        Rows::Functions => {
+            let report = source.summary(|_, _| {}).report;
+            table.begin(&FUNCTIONS.each_ref().map(Column::heading))?;
+            for row in &report.functions {
+                table.row(&FUNCTIONS.each_ref().map(|column| column.value(row, source.names())))?;
+            }
+            report
+        }
+        Rows::Calls => {
+            table.begin(&CALLS.each_ref().map(Column::heading))?;
+            calls(source, &mut table)?;
+            Report::new(source.recording().status.clone(), [])
+        }
+    };
+    table.end(&notes(source, &report))
+}
+
+fn calls(source: &mut Source, table: &mut impl Table) -> Result<()> {
+    let clock_offset_ns = source.recording().clock_offset_ns;
+    let names = source.names().clone();
+    source.try_calls(|visit, paths| {
+        let call = Call {
+            visit: *visit,
+            caller: paths.row(paths.parent(visit.path)),
+            start_unix_ns: signed(visit.call.start_ns).saturating_add(clock_offset_ns),
+        };
+        table.row(&CALLS.each_ref().map(|column| column.value(&call, &names)))
+    })?;
+    Ok(())
+}
+
+/// `None`: its names are missing in the log.
+fn function(names: &Names, row: Row) -> Option<&Function> {
+    // Functions without names get their rows only while calls are read.
+    if (row as usize) < names.len() { names.get(row).function.as_ref() } else { None }
+}
+
+fn name(names: &Names, row: Row) -> &str {
+    function(names, row).map_or(UNNAMED, |of| &of.name)
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn began(began: Began) -> &'static str {
+    match began {
+        Began::Call => "called",
+        Began::Resumed => "resumed",
+        Began::OpenAtAttach => "open at attach",
+        Began::Unseen => "unseen",
+    }
+}
+
+fn ended(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Returned => "returned",
+        Ended::Raised => "raised",
+        Ended::Suspended => "suspended",
+        Ended::OpenAtDetach => "open at detach",
+        Ended::Unseen => "unseen",
+        Ended::WithThread => "with its thread",
+        Ended::SuspendedUnseen => "suspended, seen late",
+        Ended::RaisedUnseen => "raised, seen late",
+    }
+}
