@@ -21,6 +21,7 @@ mod pstats;
 mod rows;
 mod speedscope;
 mod svg;
+mod text;
 mod trace;
 
 use std::io::Write;
@@ -69,6 +70,8 @@ pub enum Format {
     Ndjson,
     /// A row for each function or call in one Parquet file
     Parquet,
+    /// A line for each call and return with resident memory, as pymemtrace logs it; of one process
+    Text,
 }
 
 /// What is asked for besides the format. Formats that it does not concern leave it aside.
@@ -101,6 +104,7 @@ impl Format {
             Self::Csv => &csv::Csv { rows: options.rows },
             Self::Ndjson => &ndjson::Ndjson { rows: options.rows },
             Self::Parquet => &parquet::Parquet { rows: options.rows },
+            Self::Text => &text::Text,
         };
         export.write(source, options.of, out)
     }

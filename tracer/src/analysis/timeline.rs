@@ -3,6 +3,8 @@
 //! The log gives them in the reverse of that order. They wait in a file without a name, 56 bytes each, in blocks of one
 //! thread, so that any number of them takes little memory.
 
+mod merged;
+
 use std::env;
 use std::fs::File;
 use std::io;
@@ -111,11 +113,7 @@ impl Timeline {
     /// # Errors
     /// If no file can be made in the folder for temporary files (`TMPDIR`, or `/var/tmp`).
     pub(super) fn new() -> io::Result<Self> {
-        let file = match env::var_os("TMPDIR") {
-            Some(folder) => tempfile::tempfile_in(folder),
-            None => tempfile::tempfile_in(FOLDER).or_else(|_| tempfile::tempfile()),
-        };
-        Ok(Self { file: file?, length: 0, threads: Vec::new(), ids: Vec::new() })
+        Ok(Self { file: unnamed_file()?, length: 0, threads: Vec::new(), ids: Vec::new() })
     }
 
     /// Adds a call, later ones first.
@@ -217,6 +215,14 @@ impl Timeline {
             take(Edge::End(&over))?;
         }
         Ok(())
+    }
+}
+
+/// A file without a name, in the folder for temporary files.
+pub(crate) fn unnamed_file() -> io::Result<File> {
+    match env::var_os("TMPDIR") {
+        Some(folder) => tempfile::tempfile_in(folder),
+        None => tempfile::tempfile_in(FOLDER).or_else(|_| tempfile::tempfile()),
     }
 }
 
@@ -340,6 +346,36 @@ mod tests {
         timeline.edges(0, go_on).unwrap();
         let expected = [('(', 0), ('(', 1), (')', 1), ('(', 1), (')', 1), (')', 0), ('(', 0), (')', 0)];
         assert_eq!(edges, expected);
+    }
+
+    #[test]
+    fn merged_threads_are_in_the_order_of_time_and_each_in_its_own() {
+        let timeline = steady(&[0, 2 * BLOCK + 3, 5, BLOCK]);
+        let mut merged: Vec<Vec<(bool, u64)>> = vec![Vec::new(); 4];
+        let mut last_ns = 0;
+        let taken: io::Result<()> = timeline.merged(0..4, |thread, edge| {
+            let (begins, time_ns) = match edge {
+                Edge::Begin(span) => (true, span.start_ns),
+                Edge::End(span) => (false, span.end_ns),
+            };
+            assert!(time_ns >= last_ns);
+            last_ns = time_ns;
+            merged[thread].push((begins, time_ns));
+            Ok(())
+        });
+        taken.unwrap();
+        for (thread, merged) in merged.iter().enumerate() {
+            let mut alone = Vec::new();
+            let go_on = |edge: Edge<'_>| {
+                alone.push(match edge {
+                    Edge::Begin(span) => (true, span.start_ns),
+                    Edge::End(span) => (false, span.end_ns),
+                });
+                io::Result::Ok(())
+            };
+            timeline.edges(thread, go_on).unwrap();
+            assert_eq!(*merged, alone);
+        }
     }
 
     #[test]

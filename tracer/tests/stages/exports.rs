@@ -214,3 +214,42 @@ fn an_error_of_the_reader_comes_through() {
         assert_eq!(kind, Some(std::io::ErrorKind::BrokenPipe), "{format:?}: {error:#}");
     }
 }
+
+/// The log of some functions only.
+#[test]
+fn text_is_as_it_was() {
+    let functions = FunctionFilter::new(&["countdown".into(), "keep".into(), "touch".into()], &[]).unwrap();
+    let mut out = Vec::new();
+    let mut source = source(Scope { functions, ..Scope::default() });
+    Format::Text.write(&mut source, Options::default(), &mut out).unwrap();
+    assert_golden("portrait.text", &out);
+}
+
+#[test]
+fn text_has_all_calls_and_the_memory() {
+    let text = text(Format::Text, Options::default(), &[]);
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| *line != "SOF")
+        .skip(2)
+        .map(|line| line.split_ascii_whitespace().collect())
+        .collect();
+    let (end, events) = lines.split_last().unwrap();
+    assert_eq!(*end, ["EOF"]);
+    assert_eq!((events[0][0], events[1][0], events[events.len() - 1][0]), ("FRST:", "NEXT:", "LAST:"));
+    let number = |at: usize, back: usize| events[at][events[at].len() - back].parse::<i64>().unwrap();
+    let mut rss_bytes = 0;
+    for (at, event) in events.iter().enumerate() {
+        rss_bytes += number(at, 1);
+        assert_eq!((event[1], number(at, 2)), (at.to_string().as_str(), rss_bytes));
+    }
+    let mut later_bytes = 0;
+    let mut source = portrait(&[]);
+    let mut last_ns = 0;
+    source.calls(|visit, _| last_ns = last_ns.max(visit.call.end_ns));
+    source.rss(|row| later_bytes += if row.time_ns as u64 > last_ns { row.delta } else { 0 });
+    assert_eq!(rss_bytes + later_bytes, report().processes[0].rss_end_bytes);
+    let count = |what: &str| events.iter().filter(|event| event[4] == what).count() as i64;
+    assert_eq!(count("CALL"), total(|row| (row.calls + row.resumes) as i64));
+    assert_eq!(count("RETURN"), total(|row| row.ends as i64));
+}
