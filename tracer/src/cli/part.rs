@@ -37,14 +37,15 @@ impl PartArguments {
     /// Opens this part of a recording. How far reading is shows on standard error, if that is a terminal.
     pub(super) fn open(&self, dir: &Path) -> Result<Source> {
         let mut source = Source::open(dir, self.scope()?)?;
-        let bar = ProgressBar::no_length()
-            .with_style(ProgressStyle::with_template("reading {wide_bar} {pos}/{len} segments, {eta} left")?);
+        let style = ProgressStyle::with_template("reading {wide_bar} {pos}/{len} segments, {eta} left")?;
+        // One for each time that the calls are read: a bar that has been cleared would show up again.
+        let mut bar: Option<ProgressBar> = None;
         source.on_progress(move |read, all| {
-            bar.set_length(all);
-            bar.set_position(read);
+            let shown = bar.get_or_insert_with(|| ProgressBar::new(all).with_style(style.clone()));
+            shown.set_position(read);
             if read == all {
-                bar.finish_and_clear();
-                bar.reset();
+                shown.finish_and_clear();
+                bar = None;
             }
         });
         Ok(source)
