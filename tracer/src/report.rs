@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub(crate) mod fit;
+pub(crate) mod grid;
 pub(crate) mod lines;
 pub mod table;
 mod thinned;

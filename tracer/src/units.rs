@@ -44,6 +44,11 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// A number of things, by the word for one of them: `1 step`, `12 steps`.
+pub fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// A share of a whole in percent: `3.2 %`; `-` of nothing.
 pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
@@ -122,6 +127,7 @@ mod tests {
     #[test]
     fn counts_are_grouped() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!([counted(1, "step"), counted(1_200, "step")], ["1 step", "1 200 steps"]);
         assert_eq!([percent(1, 3), percent(1, 30), percent(1, 0)], ["33 %", "3.3 %", "-"]);
     }
 }

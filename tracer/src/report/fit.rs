@@ -4,7 +4,7 @@ const GAP: &str = "...";
 
 /// Columns a text takes. Wide scripts begin at Hangul; a few narrow characters above are given two columns as well,
 /// so a text never takes more than this.
-pub(super) fn columns(text: &str) -> usize {
+pub(crate) fn columns(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn cut_middle(text: &str, room: usize) -> String {
 }
 
 /// The text with its beginning left out: the end of a path says most.
-pub(super) fn cut_start(text: &str, room: usize) -> String {
+pub(crate) fn cut_start(text: &str, room: usize) -> String {
     if columns(text) <= room {
         return text.to_owned();
     }

@@ -11,7 +11,7 @@ const ALERT: &str = "\x1b[1;31m";
 const PLAIN: &str = "\x1b[0m";
 
 /// What was recorded, and for how long.
-pub(super) fn heading(report: &Report) -> String {
+pub(crate) fn heading(report: &Report) -> String {
     let length = duration(report.window.duration_ns);
     let processes = match report.processes.len() {
         1 => "1 process".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn heading(report: &Report) -> String {
 }
 
 /// What the limit has left out, and how to see it.
-pub(super) fn hidden(n: usize, own_ns: u64, what: &str, remedy: &str) -> String {
+pub(crate) fn hidden(n: usize, own_ns: u64, what: &str, remedy: &str) -> String {
     if n == 0 {
         return String::new();
     }
@@ -34,7 +34,7 @@ pub(super) fn hidden(n: usize, own_ns: u64, what: &str, remedy: &str) -> String 
 }
 
 /// How many processes the limit has left out of a list of them.
-pub(super) fn not_listed(processes: usize) -> String {
+pub(crate) fn not_listed(processes: usize) -> String {
     if processes == 0 {
         return String::new();
     }
@@ -107,13 +107,13 @@ fn last_space(text: &str, width: usize) -> Option<usize> {
         .filter(|&at| at > begin)
 }
 
-/// Sums of these rows.
-pub(super) fn totals(rows: &[&FunctionReport]) -> String {
+/// Sums of these rows, and what they are.
+pub(super) fn totals(rows: &[&FunctionReport], what: &str) -> String {
     let functions = || rows.iter().filter(|row| row.is_function());
     let sum =
         |value: fn(&FunctionReport) -> u64| functions().map(|row| value(row)).fold(0, u64::saturating_add);
     format!(
-        "{} functions, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n",
+        "{} {what}, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n",
         functions().count(),
         count(sum(|row| row.calls)),
         count(sum(|row| row.resumes)),
@@ -124,7 +124,7 @@ pub(super) fn totals(rows: &[&FunctionReport]) -> String {
 }
 
 /// Resident memory of a process.
-pub(super) fn memory(process: &ProcessReport) -> String {
+pub(crate) fn memory(process: &ProcessReport) -> String {
     let mut out = format!(
         "resident memory {} -> {} ({}), peak {}",
         resident(process.rss_start_bytes),

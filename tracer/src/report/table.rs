@@ -1,37 +1,57 @@
 //! The report for people: a table as wide as the terminal, and the lines below it that say how far to trust it.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::io::IsTerminal as _;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::Table;
 use rustc_hash::FxHashMap;
 
-use super::fit::{cut_middle, cut_start};
+use super::grid::{GridRow, Layout, grid};
 use super::{FunctionReport, ProcessReport, Report, lines};
-use crate::text::shown;
 use crate::units::{count, duration, signed_bytes};
-
-/// Blank columns between two of the table.
-const GUTTER: u16 = 2;
-/// Columns a function gets however narrow the terminal is.
-const LEAST_ROOM: usize = 16;
 
 /// What the rows are sorted by, largest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sort {
-    /// Wall time without what it called.
+    /// Wall time without what it called
     #[default]
     #[value(name = "self")]
     Own,
-    /// Wall time with all that it called.
+    /// Wall time with all that it called
     Cum,
-    /// Calls.
+    /// Calls
     Calls,
-    /// Change of resident memory, up or down.
+    /// Resumptions of generators and coroutines
+    Resumed,
+    /// CPU time without what it called
+    Cpu,
+    /// CPU time with all that it called
+    CumCpu,
+    /// Time off CPU without what it called
+    OffCpu,
+    /// Change of resident memory, up or down, without what it called
     Rss,
-    /// Page faults.
+    /// The same with all that it called
+    CumRss,
+    /// Page faults
     Faults,
+    /// Wall time per call, with all that it called
+    PerCall,
+    /// Name, from a to z
+    Name,
 }
+
+/// What the rows of a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noun {
+    /// One of them.
+    pub one: &'static str,
+    /// Several.
+    pub many: &'static str,
+}
+
+/// Rows that are functions.
+pub const FUNCTIONS: Noun = Noun { one: "function", many: "functions" };
 
 /// How a table is to look.
 #[derive(Clone, Copy, Debug)]
@@ -56,16 +76,16 @@ impl TableOptions {
     }
 
     /// How many of so many are to be shown.
-    pub(super) fn shown(&self, there_are: usize) -> usize {
+    pub(crate) fn shown(&self, there_are: usize) -> usize {
         if self.limit == 0 { there_are } else { self.limit.min(there_are) }
     }
 
     /// Lines of text, no longer than fits.
-    pub(super) fn folded(&self, text: &str) -> String {
+    pub(crate) fn folded(&self, text: &str) -> String {
         self.width.map_or_else(|| text.to_owned(), |width| lines::folded(text, usize::from(width)))
     }
 
-    fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         match self.width {
             None => Layout::Line,
             Some(110..) => Layout::Wide,
@@ -74,23 +94,18 @@ impl TableOptions {
     }
 }
 
-/// How a function is set.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Layout {
-    /// Everything in one line.
-    Line,
-    /// The place of the function below its name.
-    Wide,
-    /// The same, and cumulative numbers below those of the function itself.
-    Narrow,
-}
-
 /// The whole report as text, each line ended: a table for each process, the busiest first, or one for all if it is
 /// [merged](Report::merged).
 pub fn render(report: &Report, options: &TableOptions) -> String {
-    let mut out = lines::heading(report);
+    let footer = options.folded(&lines::footer(report, options.colour));
+    lines::heading(report) + &tables(report, FUNCTIONS, options) + &footer
+}
+
+/// The tables of a report, whose rows may be something else than functions.
+pub(crate) fn tables(report: &Report, noun: Noun, options: &TableOptions) -> String {
+    let mut out = String::new();
     if report.is_merged() {
-        out += &part(report.functions.iter().collect(), options);
+        out += &part(report.functions.iter().collect(), noun, options);
         out.push('\n');
         let (shown, hidden) = report.processes.split_at(options.shown(report.processes.len()));
         for process in shown {
@@ -100,12 +115,12 @@ pub fn render(report: &Report, options: &TableOptions) -> String {
         out.push('\n');
         out += &options.folded(&lines::not_listed(hidden.len()));
     } else {
-        out += &by_process(report, options);
+        out += &by_process(report, noun, options);
     }
-    out + &options.folded(&lines::footer(report, options.colour))
+    out
 }
 
-fn by_process(report: &Report, options: &TableOptions) -> String {
+fn by_process(report: &Report, noun: Noun, options: &TableOptions) -> String {
     let mut parts: Vec<(&ProcessReport, Vec<&FunctionReport>)> =
         report.processes.iter().map(|process| (process, Vec::new())).collect();
     let places: FxHashMap<_, _> =
@@ -121,7 +136,7 @@ fn by_process(report: &Report, options: &TableOptions) -> String {
     let mut out = String::new();
     for (process, rows) in parts {
         out += &lines::process(process, options.width);
-        out += &part(rows, options);
+        out += &part(rows, noun, options);
         out += &options.folded(&lines::memory(process));
         out.push('\n');
     }
@@ -134,18 +149,18 @@ fn by_process(report: &Report, options: &TableOptions) -> String {
     ))
 }
 
-/// A table and what is to be said of the functions in it together.
-fn part(functions: Vec<&FunctionReport>, options: &TableOptions) -> String {
-    let totals = options.folded(&lines::totals(&functions));
+/// A table and what is to be said of the rows in it together.
+fn part(functions: Vec<&FunctionReport>, noun: Noun, options: &TableOptions) -> String {
+    let totals = options.folded(&lines::totals(&functions, noun.many));
     let (mut rows, special): (Vec<_>, Vec<_>) = functions.into_iter().partition(|row| row.is_function());
-    rows.sort_by_key(|row| sort_key(row, options.sort));
+    rows.sort_by(|left, right| compare(left, right, options.sort));
     let hidden = rows.split_off(options.shown(rows.len()));
     rows.extend(special);
     let mut out = String::new();
     if !rows.is_empty() {
-        out = table(&rows, options) + "\n\n";
+        out = table(&rows, noun, options) + "\n\n";
     }
-    let hidden = lines::hidden(hidden.len(), own_ns(&hidden), "functions", "--limit 0 shows all");
+    let hidden = lines::hidden(hidden.len(), own_ns(&hidden), noun.many, "--limit 0 shows all");
     out + &options.folded(&hidden) + &totals
 }
 
@@ -153,56 +168,41 @@ fn own_ns(rows: &[&FunctionReport]) -> u64 {
     rows.iter().map(|row| row.self_wall_ns).fold(0, u64::saturating_add)
 }
 
-fn sort_key(row: &FunctionReport, sort: Sort) -> (Reverse<u64>, Reverse<u64>) {
-    let key = match sort {
-        Sort::Own => row.self_wall_ns,
+fn compare(left: &FunctionReport, right: &FunctionReport, sort: Sort) -> Ordering {
+    let name = |row: &FunctionReport| (row.function.clone(), row.file.clone(), row.line);
+    let by_name = || name(left).cmp(&name(right));
+    if sort == Sort::Name {
+        return by_name();
+    }
+    let key = |row: &FunctionReport| match sort {
+        Sort::Own | Sort::Name => row.self_wall_ns,
         Sort::Cum => row.cum_wall_ns,
         Sort::Calls => row.calls,
+        Sort::Resumed => row.resumes,
+        Sort::Cpu => row.self_cpu_ns,
+        Sort::CumCpu => row.cum_cpu_ns,
+        Sort::OffCpu => row.self_wall_ns.saturating_sub(row.self_cpu_ns),
         Sort::Rss => row.self_rss_bytes.unsigned_abs(),
+        Sort::CumRss => row.cum_rss_bytes.unsigned_abs(),
         Sort::Faults => row.page_faults,
+        Sort::PerCall => row.cum_wall_ns.checked_div(row.calls).unwrap_or(0),
     };
-    (Reverse(key), Reverse(row.self_wall_ns))
+    (key(right), right.self_wall_ns).cmp(&(key(left), left.self_wall_ns)).then_with(by_name)
 }
 
-fn table(rows: &[&FunctionReport], options: &TableOptions) -> String {
+fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String {
     let layout = options.layout();
-    let header = header(layout);
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| numbers(row, layout)).collect();
-    let room = options
-        .width
-        .map_or(usize::MAX, |width| usize::from(width).saturating_sub(taken(header, &cells)).max(LEAST_ROOM));
-
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let _ = if options.colour { table.enforce_styling() } else { table.force_no_tty() };
-    let title = |title: &&str| {
-        let cell = Cell::new(title);
-        if options.colour { cell.add_attribute(Attribute::Bold) } else { cell }
-    };
-    table.set_header(header.iter().map(title));
-    for (row, numbers) in rows.iter().zip(cells) {
-        let label = label(row, layout, room);
-        table.add_row(std::iter::once(label).chain(numbers));
-    }
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding(if at == 0 { (0, 0) } else { (GUTTER, 0) });
-        column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    table.trim_fmt()
+    let header: Vec<_> = std::iter::once(noun.one).chain(header(layout).iter().copied()).collect();
+    let rows = rows.iter().map(|row| {
+        let place = if row.line == 0 { row.file.clone() } else { format!("{}:{}", row.file, row.line) };
+        GridRow { name: row.function.clone(), place, cells: numbers(row, layout) }
+    });
+    grid(&header, &rows.collect::<Vec<_>>(), options)
 }
 
-/// Columns of the terminal that the numbers take.
-fn taken(header: &[&str], cells: &[Vec<String>]) -> usize {
-    let widest = |at: usize| {
-        let column = cells.iter().map(|row| row[at - 1].as_str()).chain([header[at]]);
-        column.flat_map(str::lines).map(str::len).max().unwrap_or(0)
-    };
-    (1..header.len()).map(|at| widest(at) + usize::from(GUTTER)).sum()
-}
-
+/// The columns after the first.
 fn header(layout: Layout) -> &'static [&'static str] {
     const NARROW: &[&str] = &[
-        "function",
         "calls\n+resumed",
         "self\ncum",
         "self cpu\ncum cpu",
@@ -211,8 +211,7 @@ fn header(layout: Layout) -> &'static [&'static str] {
         "cum\nper call",
     ];
     const WIDE: &[&str] = &[
-        "function", "calls", "resumed", "self", "cum", "self cpu", "cum cpu", "self rss", "cum rss",
-        "faults", "cum/call",
+        "calls", "resumed", "self", "cum", "self cpu", "cum cpu", "self rss", "cum rss", "faults", "cum/call",
     ];
     if layout == Layout::Narrow { NARROW } else { WIDE }
 }
@@ -228,7 +227,7 @@ fn numbers(row: &FunctionReport, layout: Layout) -> Vec<String> {
     let rest = [count(row.page_faults), per_call];
     if !row.is_function() {
         let bytes = if layout == Layout::Narrow { &[3][..] } else { &[6, 7] };
-        let columns = header(layout).len() - 1;
+        let columns = header(layout).len();
         return (0..columns)
             .map(|at| if bytes.contains(&at) { rss[0].clone() } else { String::new() })
             .collect();
@@ -247,22 +246,6 @@ fn calls(row: &FunctionReport, layout: Layout) -> String {
     let open = (row.open_at_attach > 0).then(|| format!("+{} open", count(row.open_at_attach)));
     let counts: Vec<_> = std::iter::once(count(row.calls)).chain(resumed).chain(open).collect();
     counts.join(if layout == Layout::Line { " " } else { "\n" })
-}
-
-/// The first cell: name and place.
-fn label(row: &FunctionReport, layout: Layout, room: usize) -> String {
-    let name = shown(&row.function);
-    let file = if row.file.is_empty() { String::new() } else { format!("{}:{}", shown(&row.file), row.line) };
-    let below = |room: usize| cut_start(&file, room);
-    let (name, place) = match layout {
-        Layout::Line => (name.into_owned(), below(room)),
-        Layout::Wide | Layout::Narrow => (cut_middle(&name, room), below(room - 2)),
-    };
-    match (place.is_empty(), layout) {
-        (true, _) => name,
-        (false, Layout::Line) => format!("{name}  {place}"),
-        (false, _) => format!("{name}\n  {place}"),
-    }
 }
 
 #[cfg(test)]
