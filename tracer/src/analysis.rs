@@ -4,10 +4,13 @@
 //! Calls are read backward. Rows stand in the order in which calls ended, so that from the last to the first every
 //! call comes after its caller: its path is known at once, and no more is kept than the calls that are open.
 
+pub mod by_task;
+pub mod groups;
 pub mod measure;
 pub mod memory;
 pub mod names;
 pub mod paths;
+pub mod place;
 pub mod rebuild;
 pub mod scope;
 pub mod source;

@@ -75,7 +75,7 @@ impl FunctionFilter {
 }
 
 /// The module's name and its packages, innermost first.
-fn module_parts(file: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn module_parts(file: &str) -> impl Iterator<Item = &str> {
     let module = match file.strip_prefix("<frozen ").and_then(|rest| rest.strip_suffix('>')) {
         Some(frozen) => frozen,
         None if file.starts_with('<') => "",

@@ -89,6 +89,16 @@ impl Names {
         &self.rows[row as usize]
     }
 
+    /// For each row, the first one of the same function in any process: what stands for it where processes are one.
+    pub fn merged(&self) -> Vec<Row> {
+        let mut first: FxHashMap<&Function, Row> = FxHashMap::default();
+        let rows = (0..).zip(&self.rows);
+        rows.map(|(row, named)| {
+            named.function.as_ref().map_or(row, |function| *first.entry(function).or_insert(row))
+        })
+        .collect()
+    }
+
     /// All of them, in the order of their rows.
     pub fn iter(&self) -> impl Iterator<Item = &Named> {
         self.rows.iter()

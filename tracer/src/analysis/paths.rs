@@ -21,6 +21,15 @@ pub enum Step {
     Function(Row),
 }
 
+/// How a walk through paths comes to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Before all that goes on from it.
+    In,
+    /// After that.
+    Out,
+}
+
 /// The call paths of a log, as a tree whose first level are the threads.
 #[derive(Clone, Debug)]
 pub struct Paths {
@@ -114,6 +123,32 @@ impl Paths {
         1..self.nodes.len() as PathId
     }
 
+    /// Goes through all of them but the root, each between the two calls for what it goes on from.
+    pub fn depth_first(&self, mut take: impl FnMut(PathId, Way)) {
+        let mut next_sibling = vec![ROOT; self.len()];
+        let mut first_child = vec![ROOT; self.len()];
+        for path in self.iter().rev() {
+            let parent = self.parent(path) as usize;
+            next_sibling[path as usize] = first_child[parent];
+            first_child[parent] = path;
+        }
+        let mut path = ROOT;
+        let mut down = first_child[ROOT as usize];
+        loop {
+            if down != ROOT {
+                take(down, Way::In);
+                path = down;
+                down = first_child[path as usize];
+            } else if path != ROOT {
+                take(path, Way::Out);
+                down = next_sibling[path as usize];
+                path = self.parent(path);
+            } else {
+                return;
+            }
+        }
+    }
+
     fn child(&mut self, parent: PathId, step: Step) -> PathId {
         let next = self.nodes.len() as PathId;
         let path = *self.known.entry((parent, step)).or_insert(next);
@@ -139,6 +174,22 @@ mod tests {
         assert_eq!(paths.stack(inner), [1, 2]);
         assert_eq!(paths.outward(inner).collect::<Vec<_>>(), [inner, outer, thread]);
         assert_eq!((paths.thread_of(inner), paths.thread_of(ROOT)), (Some(5), None));
+    }
+
+    #[test]
+    fn a_walk_comes_to_each_path_twice() {
+        let mut paths = Paths::default();
+        let thread = paths.thread(0);
+        let outer = paths.call(thread, thread, 1);
+        let other = paths.call(thread, thread, 2);
+        let inner = paths.call(thread, outer, 3);
+        let mut walked = Vec::new();
+        paths.depth_first(|path, way| walked.push((path, way)));
+        let expected =
+            [(thread, Way::In), (outer, Way::In), (inner, Way::In), (inner, Way::Out), (outer, Way::Out)];
+        assert_eq!(walked[..5], expected);
+        assert_eq!(walked[5..], [(other, Way::In), (other, Way::Out), (thread, Way::Out)]);
+        Paths::default().depth_first(|_, _| panic!("there is none"));
     }
 
     #[test]
