@@ -9,6 +9,7 @@ pub mod groups;
 pub mod measure;
 pub mod memory;
 pub mod names;
+pub mod outline;
 pub mod paths;
 pub mod place;
 pub mod rebuild;
