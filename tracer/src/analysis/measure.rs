@@ -48,6 +48,24 @@ impl Measure {
         }
     }
 
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wall => "wall",
+            Self::Cpu => "cpu",
+            Self::OffCpu => "off-cpu",
+            Self::Calls => "calls",
+            Self::RssGrew => "rss-grew",
+            Self::RssShrank => "rss-shrank",
+            Self::Faults => "faults",
+        }
+    }
+
+    /// Is it an amount of memory?
+    pub fn is_memory(self) -> bool {
+        matches!(self, Self::RssGrew | Self::RssShrank)
+    }
+
     /// What it is counted in.
     pub fn unit(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::names::Names;
 use super::paths::Paths;
 use super::rebuild;
+use super::rss_history::Mover;
 use super::scope::Scope;
 use super::thinned::Thinned;
 use super::timeline::Timeline;
@@ -279,6 +280,17 @@ impl Source {
     /// Is a function asked for?
     pub(super) fn is_wanted(&self, row: Row) -> bool {
         self.scope.wants(self.names.get(row).function.as_ref())
+    }
+
+    /// The beginning of the time range that is asked for, monotonic nanoseconds.
+    pub fn start_ns(&self) -> u64 {
+        self.range.start.max(self.recording().start_monotonic_ns)
+    }
+
+    /// A function as one that moved memory.
+    pub(super) fn mover(&mut self, function: FunctionId, pid: u32) -> Mover {
+        let row = self.row_of(function, pid);
+        if self.is_wanted(row) { Mover::Function(row) } else { Mover::NotAskedFor }
     }
 
     /// The row of a function id, which gets one if it has none.
