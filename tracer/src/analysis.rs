@@ -5,7 +5,9 @@
 //! call comes after its caller: its path is known at once, and no more is kept than the calls that are open.
 
 pub mod by_task;
+pub mod coroutines;
 pub mod groups;
+pub mod latency;
 pub mod measure;
 pub mod memory;
 pub mod names;
@@ -13,10 +15,12 @@ pub mod outline;
 pub mod paths;
 pub mod place;
 pub mod rebuild;
+pub mod rss_history;
 pub mod scope;
 pub mod source;
 mod thinned;
 pub mod timeline;
+pub mod top_calls;
 pub mod tree;
 mod walk;
 

@@ -9,20 +9,14 @@ pub mod record;
 pub mod report;
 mod select;
 mod values;
+mod view;
 
 use std::{io::stdout, process::ExitCode};
 
-use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
-use crate::{
-    report::{
-        Report,
-        table::{Sort, TableOptions, render},
-    },
-    text::one_line,
-};
+use crate::text::one_line;
 
 /// What `pytracer` was asked to do.
 #[derive(Debug, Parser)]
@@ -37,6 +31,7 @@ use crate::{
   pytracer record -o rec -- python3 app.py      trace a command from its first function
   pytracer report rec --sort rss                the report of a recording, by memory
   pytracer diff before after                    what changed between two recordings
+  pytracer report rec --view tree               what called what; --view latency, leaks, tasks, and others
   pytracer export rec -f collapsed -o out.txt   the recording in a format of another tool
   pytracer doctor                               what this machine lacks, and how to mend it
 
@@ -69,34 +64,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// How to show a report.
-#[derive(Args, Debug)]
-struct TableArguments {
-    /// The report as JSON on standard output
-    #[arg(long)]
-    json: bool,
-    /// Order of the table
-    #[arg(long, value_enum, default_value = "self")]
-    sort: Sort,
-    /// One row for each function over all processes, instead of a table for each process
-    #[arg(long)]
-    merge: bool,
-    /// Functions in the table of each process, and processes; 0: all
-    #[arg(long, value_name = "N", default_value_t = 25)]
-    limit: usize,
-}
-
-impl TableArguments {
-    fn show(&self, report: Report) -> Result<String> {
-        let report = if self.merge { report.merged() } else { report };
-        Ok(if self.json {
-            report.to_json()? + "\n"
-        } else {
-            render(&report, &TableOptions::for_stdout(self.sort, self.limit))
-        })
-    }
 }
 
 /// Runs the program. Errors are one line on standard error.

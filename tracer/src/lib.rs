@@ -34,3 +34,4 @@ pub mod summary;
 pub mod text;
 pub mod units;
 pub mod unwind;
+pub mod views;

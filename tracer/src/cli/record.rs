@@ -2,18 +2,22 @@
 
 mod kept;
 
-use std::{ffi::OsString, io::Write as _, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args};
+use tempfile::TempDir;
 use tracer_common::limits::RING_BYTES;
 
 use self::kept::LogArguments;
-use super::{TableArguments, select::SelectorArguments, values};
+use super::part::{PartArguments, verdict};
+use super::{select::SelectorArguments, values, view::ViewArguments};
 use crate::{
     filter::FunctionFilter,
+    log::LogOptions,
     python::plan::SourceChoice,
     record::{self, Options, Outcome, Selection, Targets},
+    views::{self, ViewOptions},
 };
 
 /// Exit status when events were lost and `--fail-on-loss` was given.
@@ -34,13 +38,17 @@ const LOST: u8 = 3;
   pytracer record -p 4242 --function 'app.*' --file '*/handlers/*.py'
   pytracer record --all --duration 1m --sort rss
   pytracer record -p 4242 --duration 10s --merge
+  pytracer record -p 4242 --duration 10s --view tree
   pytracer record -o rec -- python3 app.py --its-own arguments
   pytracer record -p 4242 -o rec --min-duration 1ms --min-rss 64K
   pytracer record --all -o rec --max-size 2GB
 
 Processes are taken that any of -p, --name, --cgroup, --container and --uid matches, also those that start later;
 `pytracer ps` with the same options lists them.
-Ctrl-C ends the recording and prints the report; the traced process runs on.")]
+Ctrl-C ends the recording and prints the report; the traced process runs on.
+Views other than the table by function are made of the event log. Without -o that is in a folder of TMPDIR (or /tmp)
+that only its owner can read, some 5 bytes for each call (a program that makes a million calls a second: 300 MB a
+minute), and is deleted at the end.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     selectors: SelectorArguments,
@@ -68,7 +76,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]
-    table: TableArguments,
+    view: ViewArguments,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -90,18 +98,27 @@ impl Arguments {
         } else {
             Targets::Command(self.command)
         };
+        let view = self.view.options();
+        let (log, _folder) = event_log(self.log, &view)?;
         let options = Options {
             targets,
             follow: !self.no_follow,
             duration: self.duration,
             filter: FunctionFilter::new(&self.function, &self.file)?,
             source: self.source,
-            log: self.log.options().unwrap_or_else(|error| error.exit()),
+            log: log.clone(),
             ring_bytes: self.ring_size,
         };
         let Outcome { report, exit_code, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
-        std::io::stdout().write_all(self.table.show(report)?.as_bytes())?;
+        let (text, whole) = match &log {
+            Some((log, _)) if !view.is_report() => {
+                let mut source = PartArguments::default().open(log)?;
+                (views::show(&mut source, &view)?, verdict(&source) == ExitCode::SUCCESS)
+            }
+            _ => (views::show_report(report, &view)?, true),
+        };
+        std::io::stdout().write_all(text.as_bytes())?;
         if lost > 0 {
             eprintln!(
                 "pytracer: {lost} events were lost: choose functions (--function), or take a larger --ring-size"
@@ -110,10 +127,24 @@ impl Arguments {
         Ok(match exit_code {
             Some(code) if code != 0 => code.into(),
             _ if self.fail_on_loss && lost > 0 => LOST.into(),
-            _ if incomplete => ExitCode::FAILURE,
+            _ if incomplete || !whole => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         })
     }
+}
+
+/// What is kept and where. A view that is made of the event log has it in a folder that is deleted with the second value,
+/// if none is to be kept.
+fn event_log(log: LogArguments, view: &ViewOptions) -> Result<(Option<(PathBuf, LogOptions)>, Option<TempDir>)> {
+    let log = log.options().unwrap_or_else(|error| error.exit());
+    if log.is_some() || view.is_report() {
+        return Ok((log, None));
+    }
+    let folder = tempfile::Builder::new().prefix("pytracer-").tempdir().context(
+        "can't make a folder for the events: set TMPDIR to one that can be written, or give one with -o",
+    )?;
+    let options = LogOptions { arguments: std::env::args().collect(), ..LogOptions::default() };
+    Ok((Some((folder.path().to_owned(), options)), Some(folder)))
 }
 
 /// A time that is not 0.

@@ -12,3 +12,4 @@ mod simulate;
 mod thinned;
 mod timeline;
 mod timelines;
+mod views;
