@@ -124,6 +124,8 @@ impl Builder {
         let mut samples = Samples::new(thread);
         let mut frames: BTreeMap<Row, FrameHandle> = BTreeMap::new();
         let mut next = 0;
+        // What is shown is what there are samples of.
+        samples.add(self, self.start_ns, None, 0);
         trace.timeline.edges(number, |edge| {
             match edge {
                 Edge::Begin(span) => {
@@ -144,7 +146,9 @@ impl Builder {
                 }
             }
             anyhow::Ok(())
-        })
+        })?;
+        samples.add(self, trace.end_ns().max(samples.now_ns), None, 0);
+        Ok(())
     }
 
     fn frame(&mut self, thread: ThreadHandle, row: Row) -> FrameHandle {
