@@ -22,6 +22,7 @@ pub mod python;
 pub mod report;
 pub mod tracer;
 pub mod truth;
+pub mod viewers;
 pub mod wait;
 
 pub use browser::Browser;

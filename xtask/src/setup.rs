@@ -14,6 +14,7 @@ mod private_apt;
 mod python_3_11;
 mod pythons;
 mod real_programs;
+mod trace_viewers;
 mod work;
 
 use anyhow::Result;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Result<()> {
     lints::ensure()?;
     pythons::ensure();
     log_readers::ensure()?;
+    trace_viewers::ensure()?;
     coverage::ensure()?;
     real_programs::ensure()?;
     apt::ensure_program("bpftool", "bpftool")?;

@@ -11,7 +11,7 @@ use crate::{
     workspace,
 };
 
-const PACKAGES: [&str; 5] = ["pandas", "pyarrow", "duckdb", "memory_profiler", "py-spy"];
+const PACKAGES: [&str; 6] = ["pandas", "pyarrow", "duckdb", "memory_profiler", "py-spy", "viztracer==1.1.1"];
 
 /// The interpreter that has them.
 pub(crate) fn interpreter() -> PathBuf {
