@@ -112,7 +112,7 @@ impl Format {
 
 /// Resident memory that no call path is charged with, as sums of a path: by process id and what stands for it in the
 /// report.
-fn uncharged(report: &Report) -> impl Iterator<Item = (u32, &str, PathSums)> {
+pub(crate) fn uncharged(report: &Report) -> impl Iterator<Item = (u32, &str, PathSums)> {
     let rows = report.functions.iter().filter(|row| !FunctionReport::is_function(row));
     rows.map(|row| {
         let mut sums = PathSums::default();

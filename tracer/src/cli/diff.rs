@@ -86,7 +86,7 @@ impl Arguments {
         let mut source = self.part.open(dir)?;
         let summary = source.summary(|_, _| {});
         let stacks = if self.flamegraph.is_some() {
-            Stacks::new(&source, &summary.tree, self.of)
+            Stacks::new(&source, &summary, self.of)
         } else {
             Stacks::default()
         };

@@ -8,8 +8,9 @@ use inferno::flamegraph::{Options, TextTruncateDirection, from_lines};
 
 use crate::analysis::Source;
 use crate::analysis::measure::Measure;
-use crate::analysis::tree::CallTree;
+use crate::analysis::source::Summary;
 use crate::event::Function;
+use crate::export::uncharged;
 use crate::report::UNNAMED;
 use crate::text::shown;
 
@@ -20,7 +21,7 @@ pub struct Stacks(BTreeMap<String, u64>);
 
 impl Stacks {
     /// Those of a recording.
-    pub fn new(source: &Source, tree: &CallTree, measure: Measure) -> Self {
+    pub fn new(source: &Source, Summary { report, tree }: &Summary, measure: Measure) -> Self {
         let frames: Vec<_> = source.names().iter().map(|named| frame(named.function.as_ref())).collect();
         let mut stacks: BTreeMap<String, u64> = BTreeMap::new();
         for (path, _, sums) in tree.calls().filter(|(_, _, sums)| measure.of(sums) > 0) {
@@ -28,6 +29,9 @@ impl Stacks {
             let stack: Vec<&str> = rows.iter().map(|&row| frames[row as usize].as_str()).collect();
             let weight = stacks.entry(stack.join(";")).or_default();
             *weight = weight.saturating_add(measure.of(sums));
+        }
+        for (_, name, sums) in uncharged(report).filter(|(_, _, sums)| measure.of(sums) > 0) {
+            *stacks.entry(name.to_owned()).or_default() += measure.of(&sums);
         }
         Self(stacks)
     }

@@ -177,9 +177,9 @@ after: account: 0 events, 0 lost, 0 repaired; calls open at attach 0, at detach
 fn stacks(scope: Scope, measure: Measure) -> Stacks {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/portrait");
     let mut source = Source::open(&dir, scope).unwrap();
-    let tree = source.summary(|_, _| {}).tree;
-    let stacks = Stacks::new(&source, &tree, measure);
-    let weights: u64 = tree.calls().map(|(_, _, sums)| measure.of(sums)).sum();
+    let summary = source.summary(|_, _| {});
+    let stacks = Stacks::new(&source, &summary, measure);
+    let weights: u64 = summary.tree.calls().map(|(_, _, sums)| measure.of(sums)).sum();
     assert_eq!(stacks.total(), weights, "nothing is left out");
     stacks
 }
