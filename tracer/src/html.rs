@@ -58,16 +58,16 @@ pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
         longest.add(visit);
         growths.add(visit, paths);
     });
-    let Report { window, .. } = sums.report;
     let start_ns = source.recording().start_monotonic_ns.saturating_add(source.scope().time_ns.start);
-    let report = sums.report.merged();
+    let report = sums.report.clone().merged();
     let mut names = Names::default();
     let table = FunctionTable::new(&report, &mut names);
-    let flame = FlameGraph::new(source, &sums.tree, &report.processes, &mut names);
-    let lanes = longest.finish(source, start_ns, &mut names);
+    let flame = FlameGraph::new(source, &sums, &mut names);
+    let calls = sums.tree.calls().map(|(.., path)| path.sums.activations).sum();
+    let lanes = longest.finish(source, calls, start_ns, &mut names);
     let growths = growths.finish(source, start_ns, &mut names);
     let memory = Timeline::read(source, &report, start_ns, growths);
-    let data = Data { duration_ns: window.duration_ns, names, table, flame, lanes, memory };
+    let data = Data { duration_ns: report.window.duration_ns, names, table, flame, lanes, memory };
     let page = render(source, &report, &data)?;
     out.write_all(page.as_bytes()).context("can't write the page")
 }

@@ -1,6 +1,6 @@
 //! The call tree as the page draws it: threads of a process together, and only as many paths as a browser draws well.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use rustc_hash::FxHashMap;
 use serde::{Serialize, Serializer};
@@ -8,11 +8,15 @@ use serde::{Serialize, Serializer};
 use super::functions::{Names, Number};
 use crate::analysis::Source;
 use crate::analysis::paths::Step;
-use crate::analysis::tree::{CallTree, PathSums};
-use crate::report::ProcessReport;
+use crate::analysis::source::Summary;
+use crate::analysis::tree::PathSums;
+use crate::export::uncharged;
 
 /// Paths that are drawn; the largest by any measure.
 const MOST: usize = 8000;
+
+/// Place of the root.
+const ROOT: usize = 0;
 
 /// Wall time, CPU time, memory added, memory given back: all that goes on from the path.
 type Weights = [u64; 4];
@@ -59,36 +63,28 @@ impl Serialize for Drawn {
 }
 
 impl FlameGraph {
-    pub(super) fn new(
-        source: &Source,
-        tree: &CallTree,
-        processes: &[ProcessReport],
-        names: &mut Names,
-    ) -> Self {
-        let mut merged = Merged::default();
-        let mut pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
-        pids.dedup();
+    /// That of a recording. Memory that no function is charged with belongs to its process.
+    pub(super) fn new(source: &Source, Summary { report, tree }: &Summary, names: &mut Names) -> Self {
+        let mut merged = Merged::new(report.processes.iter().map(|process| process.pid));
         // By path of the log. Callers come first.
         let mut places = vec![0; tree.paths.len()];
         for path in tree.paths.iter() {
             let parent = places[tree.paths.parent(path) as usize];
             places[path as usize] = match tree.paths.step(path) {
-                Step::Thread(_) if pids.len() < 2 => parent,
-                Step::Thread(thread) => {
-                    let pid = source.threads()[thread as usize].0;
-                    let place = pids.iter().position(|&known| known == pid).unwrap_or_else(|| {
-                        pids.push(pid);
-                        pids.len() - 1
-                    });
-                    merged.child(parent, What::Process(place))
-                }
+                Step::Thread(thread) => merged.process(source.threads()[thread as usize].0),
                 Step::Function(row) => merged.child(parent, What::Function(names.of_row(source, row))),
             };
             merged.add(places[path as usize], tree.get(path));
         }
+        for (pid, name, sums) in uncharged(report) {
+            let process = merged.process(pid);
+            let path = merged.child(process, What::Function(names.number(name, "", 0)));
+            merged.add(path, &sums);
+        }
         merged.add_up();
+        let processes = std::mem::take(&mut merged.processes);
         let (paths, left_out) = merged.largest(MOST);
-        Self { paths, processes: pids, left_out }
+        Self { paths, processes, left_out }
     }
 }
 
@@ -96,16 +92,24 @@ impl FlameGraph {
 struct Merged {
     paths: Vec<Drawn>,
     known: FxHashMap<(usize, What), usize>,
-}
-
-impl Default for Merged {
-    fn default() -> Self {
-        let root = Drawn { parent: 0, what: What::Rest, calls: 0, weights: Weights::default() };
-        Self { paths: vec![root], known: FxHashMap::default() }
-    }
+    processes: Vec<u32>,
 }
 
 impl Merged {
+    fn new(pids: impl Iterator<Item = u32>) -> Self {
+        let root = Drawn { parent: ROOT, what: What::Rest, calls: 0, weights: Weights::default() };
+        let processes = pids.collect::<BTreeSet<_>>().into_iter().collect();
+        Self { paths: vec![root], known: FxHashMap::default(), processes }
+    }
+
+    /// The path of a process: if there is one only, the root.
+    fn process(&mut self, pid: u32) -> usize {
+        match self.processes.binary_search(&pid) {
+            Ok(place) if self.processes.len() > 1 => self.child(ROOT, What::Process(place)),
+            _ => ROOT,
+        }
+    }
+
     fn child(&mut self, parent: usize, what: What) -> usize {
         let next = self.paths.len();
         let at = *self.known.entry((parent, what)).or_insert(next);

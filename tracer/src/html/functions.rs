@@ -28,7 +28,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    fn number(&mut self, name: &str, file: &str, line: u32) -> Number {
+    /// The number of a function.
+    pub(super) fn number(&mut self, name: &str, file: &str, line: u32) -> Number {
         let next = self.files.len() as u32;
         let file = *self.known_files.entry(file.to_owned()).or_insert_with(|| {
             self.files.push(shown(file).into_owned());

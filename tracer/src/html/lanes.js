@@ -14,7 +14,7 @@ class Lanes {
       const waits = offCpu > length / 2;
       return { from: start, to: start + length, group, row, text: label, hue, number, offCpu, rss, waits };
     });
-    this.boxes.set(boxes, this.boxes.length, threads.map(([pid, tid]) => `process ${pid}, thread ${tid}`));
+    this.boxes.set(boxes, this.boxes.length, threads.map(([pid, tid, name]) => `process ${pid}, thread ${tid}${name ? `, ${name}` : ""}`));
   }
 
   words(calls, threads) {

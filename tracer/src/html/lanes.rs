@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::functions::{Names, Number};
 use crate::analysis::{Source, Visit};
 use crate::functions::Row;
+use crate::text::shown;
 
 /// Calls that are kept.
 const MOST: usize = 20_000;
@@ -21,7 +22,6 @@ pub(super) struct Longest {
     calls: BinaryHeap<Reverse<Call>>,
     /// Time in calls, by thread.
     busy_ns: Vec<u64>,
-    seen: usize,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +38,12 @@ struct Call {
 /// What is drawn.
 #[derive(Serialize)]
 pub(super) struct Lanes {
-    /// Process and thread id of each lane.
-    threads: Vec<(u32, u32)>,
+    /// Process id, thread id and name of each lane.
+    threads: Vec<(u32, u32, String)>,
     /// Longer ones first.
     calls: Vec<Drawn>,
     /// Calls that are not in it.
-    left_out: usize,
+    left_out: u64,
     /// Threads without a lane.
     threads_left_out: usize,
 }
@@ -63,7 +63,6 @@ impl Longest {
     /// Looks at a call.
     pub(super) fn add(&mut self, visit: &Visit) {
         let call = &visit.call;
-        self.seen += 1;
         let thread = visit.thread as usize;
         if thread >= self.busy_ns.len() {
             self.busy_ns.resize(thread + 1, 0);
@@ -87,8 +86,8 @@ impl Longest {
         }
     }
 
-    /// No call is left. `start_ns`: beginning of the window.
-    pub(super) fn finish(self, source: &Source, start_ns: u64, names: &mut Names) -> Lanes {
+    /// No call is left of so many. `start_ns`: beginning of the window.
+    pub(super) fn finish(self, source: &Source, all: u64, start_ns: u64, names: &mut Names) -> Lanes {
         let mut busiest: Vec<usize> = (0..self.busy_ns.len()).collect();
         busiest.sort_by_key(|&thread| Reverse(self.busy_ns[thread]));
         let left_out = busiest.split_off(busiest.len().min(LANES)).len();
@@ -104,10 +103,15 @@ impl Longest {
             })
             .collect();
         Lanes {
-            threads: busiest.iter().map(|&thread| source.threads()[thread]).collect(),
-            left_out: self.seen - calls.len(),
+            threads: busiest.iter().map(|&thread| heading(source, thread as u32)).collect(),
+            left_out: all.saturating_sub(calls.len() as u64),
             calls,
             threads_left_out: left_out,
         }
     }
+}
+
+fn heading(source: &Source, thread: u32) -> (u32, u32, String) {
+    let (pid, tid) = source.threads()[thread as usize];
+    (pid, tid, shown(source.thread_name(thread).unwrap_or_default()).into_owned())
 }

@@ -6,7 +6,7 @@ class MemoryTimeline {
   constructor(page, host) {
     this.page = page;
     this.length = page.data.duration_ns || 1;
-    const { processes, processes_left_out, kinds, growths } = page.data.memory;
+    const { processes, processes_left_out, kinds, growths, left_out } = page.data.memory;
     if (processes.length === 0) {
       host.append(element("p", { class: "note" }, "No change of resident memory was recorded."));
       return;
@@ -15,6 +15,9 @@ class MemoryTimeline {
     host.append(...this.chart("Resident memory of each process", lines, true, growths));
     if (processes_left_out) {
       host.append(element("p", { class: "note" }, `${count(processes_left_out)} processes with less memory have no line.`));
+    }
+    if (left_out) {
+      host.append(element("p", { class: "note" }, `${count(left_out)} small changes are in the log's sums only: no curve holds them.`));
     }
     const changes = kinds.map(([name, curve]) => ({ name, curve }));
     host.append(...this.chart("Change since the beginning, by kind", changes, false, []));

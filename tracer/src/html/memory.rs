@@ -35,6 +35,8 @@ pub(super) struct Timeline {
     kinds: Vec<(&'static str, Curve)>,
     /// The calls that added most, each without what it called.
     growths: Vec<Growth>,
+    /// Changes that the log does not hold one by one: they are in no curve.
+    left_out: u64,
 }
 
 impl Timeline {
@@ -68,6 +70,7 @@ impl Timeline {
             processes_left_out: left_out,
             kinds: changed.map(|(member, _, drawing)| (name(member), drawing.finish())).collect(),
             growths,
+            left_out: report.account.thinned.map_or(0, |thinned| thinned.rss_changes),
         }
     }
 }

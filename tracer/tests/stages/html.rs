@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tracer::analysis::tree::PathSums;
 use tracer::analysis::{Source, scope::Scope};
 use tracer::event::{Event, FrameEvent, Function};
 use tracer::html;
 use tracer::log::{LogOptions, LogWriter};
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
-use tracer::report::FunctionReport;
+use tracer::report::{FunctionReport, Thinning};
 
 fn portrait() -> Source {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/portrait");
@@ -51,15 +52,16 @@ fn it_says_what_the_report_says() {
     assert_eq!((list(&data["table"]["rows"]).len(), &data["table"]["left_out"]), (rows.len(), &0.into()));
 
     let whole = &data["flame"]["paths"][0];
-    let weights = |value: fn(&tracer::analysis::tree::PathSums) -> u64| {
-        sum(summary.tree.calls().map(|(.., sums)| value(sums)))
-    };
+    let weight =
+        |value: fn(&PathSums) -> u64| summary.tree.calls().map(|(.., sums)| value(sums)).sum::<u64>();
+    let uncharged: i64 = rows.iter().filter(|row| !row.is_function()).map(|row| row.self_rss_bytes).sum();
     let expected = [
-        weights(|path| path.sums.own.wall_ns),
-        weights(|path| path.sums.own.cpu_ns()),
-        weights(|path| path.grew_bytes),
-        weights(|path| path.shrank_bytes),
+        weight(|path| path.sums.own.wall_ns),
+        weight(|path| path.sums.own.cpu_ns()),
+        weight(|path| path.grew_bytes) + u64::try_from(uncharged).unwrap(),
+        weight(|path| path.shrank_bytes),
     ];
+    assert!(expected[2] as i64 - expected[3] as i64 == total[5][0]);
     assert_eq!(list(&whole[3]), expected);
     assert_eq!((list(&data["lanes"]["calls"]).len(), &data["lanes"]["left_out"]), (calls, &0.into()));
     assert_eq!(list(&data["lanes"]["threads"]).len(), 3);
@@ -90,8 +92,8 @@ fn a_name_that_is_html_is_text() {
 }
 
 /// A log of this many functions, each called once from one and once from a thread of its own.
-fn large(dir: &Path, functions: u32) -> Source {
-    let options = LogOptions { arguments: vec!["record".into()], ..LogOptions::default() };
+fn large(dir: &Path, functions: u32, thinning: Option<Thinning>) -> Source {
+    let options = LogOptions { thinning, arguments: vec!["record".into()], ..LogOptions::default() };
     let mut pipeline = Pipeline::new(PipelineOptions::default(), LogWriter::create(dir, options).unwrap());
     let mut time_ns = 0;
     for thread in 1..=100 {
@@ -118,7 +120,7 @@ fn large(dir: &Path, functions: u32) -> Source {
 fn it_is_bounded_and_says_what_is_left_out() {
     const FUNCTIONS: u32 = 20_000;
     let dir = tempfile::tempdir().unwrap();
-    let mut source = large(dir.path(), FUNCTIONS);
+    let mut source = large(dir.path(), FUNCTIONS, None);
     let report = source.summary(|_, _| {}).report;
     let page = page(&mut source);
     assert!(page.len() < 5 << 20, "{} bytes", page.len());
@@ -143,4 +145,24 @@ fn it_is_bounded_and_says_what_is_left_out() {
     assert_eq!((drawn as u64 + lanes["left_out"].as_u64().unwrap()) as u32, 2 * FUNCTIONS);
     assert_eq!((list(&lanes["threads"]).len(), &lanes["threads_left_out"]), (64, &36.into()));
     assert!(drawn <= 20_000);
+}
+
+#[test]
+fn what_the_log_has_in_sums_only_counts_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let thinning = Thinning { min_duration_ns: Some(1004), ..Thinning::default() };
+    let mut source = large(dir.path(), 70, Some(thinning));
+    let report = source.summary(|_, _| {}).report;
+    let page = page(&mut source);
+    let data = data(&page);
+    let own = sum(report.functions.iter().map(|row| row.self_wall_ns));
+    assert_eq!((&data["table"]["total"][1], &data["table"]["total"][3][0]), (&140.into(), &own));
+    assert_eq!(data["flame"]["paths"][0][3][0], own);
+    assert_eq!((list(&data["lanes"]["calls"]).len(), &data["lanes"]["left_out"]), (60, &80.into()));
+    assert!(
+        page.contains(
+            "80 calls and 0 changes of memory are in the sums only: the log keeps calls of 1.00 us or more"
+        ),
+        "the account says what was left out"
+    );
 }
