@@ -133,9 +133,12 @@ impl Arguments {
     }
 }
 
+/// An event log: where, and what it holds.
+type Kept = (PathBuf, LogOptions);
+
 /// What is kept and where. A view that is made of the event log has it in a folder that is deleted with the second value,
 /// if none is to be kept.
-fn event_log(log: LogArguments, view: &ViewOptions) -> Result<(Option<(PathBuf, LogOptions)>, Option<TempDir>)> {
+fn event_log(log: LogArguments, view: &ViewOptions) -> Result<(Option<Kept>, Option<TempDir>)> {
     let log = log.options().unwrap_or_else(|error| error.exit());
     if log.is_some() || view.is_report() {
         return Ok((log, None));
