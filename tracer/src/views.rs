@@ -196,6 +196,15 @@ impl Named {
     }
 }
 
+/// A thread, by its number: `thread 4243 (worker)`.
+fn thread_words(source: &Source, number: u32) -> String {
+    let tid = source.threads().get(number as usize).map_or(0, |(_, tid)| *tid);
+    match source.thread_name(number) {
+        Some(name) => format!("thread {tid} ({name})"),
+        None => format!("thread {tid}"),
+    }
+}
+
 /// Says how many rows the limit has left out.
 fn not_shown(rows: usize) -> String {
     if rows == 0 { String::new() } else { format!("{rows} more are not shown (--limit 0 shows all)\n\n") }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::names::Names;
 use super::{Visit, tree::CallTree};
-use crate::charge::{Began, Cost, FinishedCall};
+use crate::charge::{Began, FinishedCall};
 use crate::functions::Row;
 use crate::summary::FunctionSums;
 
@@ -136,21 +136,19 @@ impl Tasks {
             sums
         };
         let (others, mut outside) = (by_process(self.others), by_process(self.outside));
-        // Memory that no call's row tells of is of no task.
-        let mut rest: BTreeMap<usize, i64> = BTreeMap::new();
+        // What no call's row tells of is of no task.
+        let mut all: BTreeMap<usize, FunctionSums> = BTreeMap::new();
         for (_, row, sums) in tree.calls() {
-            *rest.entry(process(row)).or_default() += sums.sums.own.rss_bytes;
+            all.entry(process(row)).or_default().merge(&sums.sums);
         }
-        for task in &self.over {
-            *rest.entry(process(task.row)).or_default() -= task.sums.own.rss_bytes;
+        let mut told = outside.clone();
+        let tasks = self.over.iter().map(|task| (process(task.row), &task.sums));
+        for (process, sums) in tasks.chain(others.iter().map(|(&process, sums)| (process, sums))) {
+            told.entry(process).or_default().merge(sums);
         }
-        for (process, sums) in others.iter().chain(&outside) {
-            *rest.entry(*process).or_default() -= sums.own.rss_bytes;
-        }
-        for (process, rss_bytes) in rest.into_iter().filter(|(_, bytes)| *bytes != 0) {
-            let sums = outside.entry(process).or_default();
-            sums.own += Cost { rss_bytes, ..Cost::default() };
-            sums.cumulative += Cost { rss_bytes, ..Cost::default() };
+        for (process, sums) in &all {
+            let told = told.get(process).copied().unwrap_or_default();
+            outside.entry(*process).or_default().add_rest(sums, &told);
         }
         ByTask { tasks: self.over, left_out: self.left_out, others, outside }
     }
@@ -168,6 +166,20 @@ impl Tasks {
     }
 }
 
+impl FunctionSums {
+    /// Adds what all has more than what is told of it.
+    fn add_rest(&mut self, all: &Self, told: &Self) {
+        self.calls += all.calls.saturating_sub(told.calls);
+        self.resumes += all.resumes.saturating_sub(told.resumes);
+        self.open_at_attach += all.open_at_attach.saturating_sub(told.open_at_attach);
+        self.activations += all.activations.saturating_sub(told.activations);
+        self.ends += all.ends.saturating_sub(told.ends);
+        self.late_ends += all.late_ends.saturating_sub(told.late_ends);
+        self.own += all.own - told.own;
+        self.cumulative += all.own - told.own;
+    }
+}
+
 /// Adds a call; with all that it called only if it is of the outermost ones.
 fn add(sums: &mut FunctionSums, call: &FinishedCall, outermost: bool) {
     let cumulative = sums.cumulative;
@@ -181,7 +193,7 @@ fn add(sums: &mut FunctionSums, call: &FinishedCall, outermost: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::charge::Ended;
+    use crate::charge::{Cost, Ended};
 
     /// A call in a step of a task.
     fn visit(task: u64, instance: u64, start_ns: u64, wall_ns: u64, began: Began) -> Visit {

@@ -35,8 +35,8 @@ pub struct GroupKey {
     pub process: Option<usize>,
     /// Process id; 0: of all processes.
     pub pid: u32,
-    /// Thread id; 0: of all threads.
-    pub tid: u32,
+    /// Thread, by number, if grouped by that.
+    pub thread: Option<u32>,
     /// File or module, if grouped by that; escape where shown.
     pub name: String,
 }
@@ -74,7 +74,7 @@ pub fn groups(
         .iter()
         .map(|named| {
             let (process, pid) = if merge { (None, 0) } else { (Some(named.process), named.pid) };
-            GroupKey { process, pid, tid: 0, name: name_of(named.function.as_ref()) }
+            GroupKey { process, pid, thread: None, name: name_of(named.function.as_ref()) }
         })
         .collect();
     let mut of_pairs: FxHashMap<(Row, u32), usize> = FxHashMap::default();
@@ -82,8 +82,8 @@ pub fn groups(
         let thread = if by == GroupBy::Thread { thread } else { u32::MAX };
         *of_pairs.entry((row, thread)).or_insert_with(|| {
             let mut key = of_rows[row as usize].clone();
-            if let Some(&(pid, tid)) = threads.get(thread as usize) {
-                (key.pid, key.tid) = (pid, tid);
+            if let Some(&(pid, _)) = threads.get(thread as usize) {
+                (key.pid, key.thread) = (pid, Some(thread));
             }
             keys.number(key)
         })

@@ -48,7 +48,7 @@ Processes are taken that any of -p, --name, --cgroup, --container and --uid matc
 Ctrl-C ends the recording and prints the report; the traced process runs on.
 Views other than the table by function are made of the event log. Without -o that is in a folder of TMPDIR (or /tmp)
 that only its owner can read, some 5 bytes for each call (a program that makes a million calls a second: 300 MB a
-minute), and is deleted at the end.")]
+minute), and is deleted at the end (not if pytracer is killed).")]
 pub(super) struct Arguments {
     #[command(flatten)]
     selectors: SelectorArguments,

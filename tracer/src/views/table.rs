@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Body, By, Named, ViewOptions, whole};
+use super::{Body, By, Named, ViewOptions, thread_words, whole};
 use crate::analysis::Source;
 use crate::analysis::by_task::{ByTask, Task, Tasks};
 use crate::analysis::groups::{Group, GroupBy, groups};
@@ -112,7 +112,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
     };
     let Summary { report, tree } = source.summary(|_, _| {});
     let groups = groups(&tree, source.names(), source.threads(), by, options.merge);
-    let rows = groups.iter().map(|group| of_group(group, by, &report)).collect();
+    let rows = groups.iter().map(|group| of_group(group, by, source, &report)).collect();
     whole(&Groups { by: options.by, groups: rows }, &report, options)
 }
 
@@ -125,7 +125,7 @@ pub(super) fn shown(report: Report, options: &ViewOptions) -> Result<String> {
     Ok(if options.json { report.to_json()? + "\n" } else { render(&report, &options.table) })
 }
 
-fn of_group(group: &Group, by: GroupBy, report: &Report) -> Row {
+fn of_group(group: &Group, by: GroupBy, source: &Source, report: &Report) -> Row {
     let Group { key, functions, sums } = group;
     let name = || Some(key.name.clone());
     let place = counted(*functions, "function");
@@ -135,13 +135,13 @@ fn of_group(group: &Group, by: GroupBy, report: &Report) -> Row {
     };
     let label = match by {
         GroupBy::File | GroupBy::Module => (key.name.clone(), place),
-        GroupBy::Thread => (format!("thread {}", key.tid), place),
+        GroupBy::Thread => (key.thread.map(|number| thread_words(source, number)).unwrap_or_default(), place),
         GroupBy::Process => (format!("process {}", key.pid), command()),
     };
     Row {
         process: key.process,
         pid: key.pid,
-        tid: (by == GroupBy::Thread).then_some(key.tid),
+        tid: key.thread.and_then(|number| source.threads().get(number as usize)).map(|(_, tid)| *tid),
         file: (by == GroupBy::File).then(name).flatten(),
         module: (by == GroupBy::Module).then(name).flatten(),
         task: None,

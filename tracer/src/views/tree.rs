@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::drawing::{Drawn, draw};
-use super::{Body, By, Named, View, ViewOptions, title, whole};
+use super::{Body, By, Named, View, ViewOptions, thread_words, title, whole};
 use crate::analysis::Source;
 use crate::analysis::outline::{Frame, Node, Outline, Outliner, Shape, Weight};
 use crate::report::Report;
@@ -123,10 +123,11 @@ pub(super) fn tree(
 fn tree_node(node: &Node, maker: &Outliner<'_>, source: &Source) -> TreeNode {
     let (kind, named, packages) = match (node.row(), node.frame) {
         (Some(row), _) => ("function", Named::new(source.names().get(row).function.as_ref()), Vec::new()),
-        (None, Frame::Thread(number)) => {
-            let tid = source.threads().get(number as usize).map_or(0, |(_, tid)| *tid);
-            ("thread", Named { function: format!("thread {tid}"), file: String::new(), line: 0 }, Vec::new())
-        }
+        (None, Frame::Thread(number)) => (
+            "thread",
+            Named { function: thread_words(source, number), file: String::new(), line: 0 },
+            Vec::new(),
+        ),
         (None, _) => {
             let mut packages = node.packages.clone();
             packages.sort_by_key(|&(_, amount)| std::cmp::Reverse(amount));

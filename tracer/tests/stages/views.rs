@@ -8,9 +8,13 @@ use serde_json::Value;
 use tracer::analysis::measure::Measure;
 use tracer::analysis::{Source, Visit, scope::Scope};
 use tracer::charge::Began;
-use tracer::report::Report;
+use tracer::log::{LogOptions, LogWriter};
+use tracer::pipeline::Pipeline;
 use tracer::report::table::{Sort, TableOptions};
+use tracer::report::{Report, Thinning};
 use tracer::views::{By, View, ViewOptions, show};
+
+use super::simulate::some_run;
 
 const VIEWS: [View; 9] = [
     View::Table,
@@ -107,10 +111,11 @@ fn golden(name: &str, text: &str) {
     assert!(text == expected, "{} is otherwise:\n{text}", path.display());
 }
 
-#[test]
-fn every_grouping_adds_up_to_the_report() {
-    for scope in [Scope::default(), part()] {
-        let report = report(scope.clone());
+/// Every grouping of this log adds up to its report.
+fn assert_groups_add_up(log: &Path, scopes: &[Scope]) {
+    for scope in scopes {
+        let open = || Source::open(log, scope.clone()).unwrap();
+        let report = open().summary(|_, _| {}).report;
         let functions: Vec<_> = report.functions.iter().filter(|row| row.is_function()).collect();
         let expected = [
             ("calls", functions.iter().map(|row| row.calls as i64).sum::<i64>()),
@@ -121,12 +126,34 @@ fn every_grouping_adds_up_to_the_report() {
             ("page_faults", functions.iter().map(|row| row.page_faults as i64).sum()),
         ];
         for (by, merge) in GROUPS.into_iter().flat_map(|by| [(by, false), (by, true)]) {
-            let view = json_of(scope.clone(), &ViewOptions { by, merge, ..options(View::Table) });
-            let groups = list(&view, "groups");
+            let options = ViewOptions { by, merge, json: true, ..options(View::Table) };
+            let view: Value = serde_json::from_str(&show(&mut open(), &options).unwrap()).unwrap();
             for (key, expected) in expected {
-                assert_eq!(sum(groups, key), expected, "{by:?} {key}");
+                assert_eq!(sum(list(&view, "groups"), key), expected, "{by:?} {key}");
             }
         }
+    }
+}
+
+#[test]
+fn every_grouping_adds_up_to_the_report() {
+    assert_groups_add_up(&portrait(), &[Scope::default(), part()]);
+}
+
+#[test]
+fn so_it_does_where_calls_are_in_sums_only() {
+    for thinning in [
+        None,
+        Some(Thinning { min_duration_ns: Some(500), ..Thinning::default() }),
+        Some(Thinning { min_rss_bytes: Some(100_000), with_previous: true, ..Thinning::default() }),
+        Some(Thinning::default()),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let run = some_run();
+        let options = LogOptions { thinning, ..LogOptions::default() };
+        let mut pipeline = Pipeline::new(run.options(), LogWriter::create(dir.path(), options).unwrap());
+        run.play(&mut pipeline, |_, _| {});
+        assert_groups_add_up(dir.path(), &[Scope::default()]);
     }
 }
 
