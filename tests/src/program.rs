@@ -26,6 +26,12 @@ pub struct Known {
     pub wall_ns: [u64; 2],
     /// Its time on a processor: from within, and around the calls.
     pub cpu_ns: [u64; 2],
+    /// How long the steps of all its instances took: from within, and around them.
+    pub ran_ns: [u64; 2],
+    /// How long all its instances were under way, from their first step to their last.
+    pub whole_ns: [u64; 2],
+    /// How long the longest of them was.
+    pub longest_ns: [u64; 2],
     /// By how much it changed the resident memory.
     pub rss_bytes: i64,
     /// The resident memory of the process at the start of the workload.
