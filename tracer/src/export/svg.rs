@@ -5,11 +5,15 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use inferno::flamegraph::{self, Direction, Options};
 
+use super::collapsed::Stacks;
 use super::notes::notes;
-use super::{Export, Measure, collapsed};
+use super::{Export, Measure};
 use crate::analysis::Source;
 use crate::text::shown;
 use crate::units::duration;
+
+/// The part of the whole that is still drawn: with a smaller width nothing can be seen.
+const SMALLEST: u64 = 10_000;
 
 /// The format.
 pub(super) struct Svg {
@@ -20,7 +24,16 @@ pub(super) struct Svg {
 impl Export for Svg {
     fn write(&self, source: &mut Source, measure: Measure, out: &mut dyn Write) -> Result<()> {
         let summary = source.summary(|_, _| {});
-        let lines = collapsed::lines(source, &summary, measure);
+        let stacks = Stacks::of(source, &summary, measure);
+        let total = stacks.total();
+        if total == 0 {
+            bail!("there is nothing to draw: all of it is 0");
+        }
+        let mut lines = Vec::new();
+        stacks.each(total / SMALLEST, |stack, weight| {
+            lines.push(format!("{stack} {weight}"));
+            Ok(())
+        })?;
         let mut options = Options::default();
         title(measure).clone_into(&mut options.title);
         options.subtitle = Some(subtitle(source, summary.report.window.duration_ns));
@@ -29,9 +42,6 @@ impl Export for Svg {
         measure.unit().clone_into(&mut options.count_name);
         options.direction = if self.icicle { Direction::Inverted } else { Direction::Straight };
         options.deterministic = true;
-        if lines.is_empty() {
-            bail!("there is nothing to draw: all of it is 0");
-        }
         Ok(flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)?)
     }
 }

@@ -88,6 +88,17 @@ fn collapsed_stacks_add_up_to_the_report() {
     assert_eq!(sum(Measure::RssGrew) - sum(Measure::RssShrank), total(|row| row.self_rss_bytes));
 }
 
+/// Inferno takes every line of it, and the whole is as large as in the report.
+#[test]
+fn collapsed_stacks_can_be_drawn_by_inferno() {
+    let lines = text(Format::Collapsed, Options::default(), &[]);
+    let mut svg = Vec::new();
+    let mut options = inferno::flamegraph::Options::default();
+    inferno::flamegraph::from_reader(&mut options, lines.as_bytes(), &mut svg).unwrap();
+    let drawn = format!("total_samples=\"{}\"", total(|row| row.self_wall_ns as i64));
+    assert!(String::from_utf8(svg).unwrap().contains(&drawn), "not {drawn}");
+}
+
 #[test]
 fn pstats_are_as_they_were() {
     assert_golden("portrait.pstats", &exported(Format::Pstats, Options::default(), OF_THE_PROGRAM));
@@ -135,8 +146,12 @@ fn a_flame_graph_has_the_frames_and_the_account() {
     {
         assert!(graph.contains(part), "no {part}");
     }
-    let bytes: i64 = report().functions.iter().find(|row| row.function == "touch").unwrap().self_rss_bytes;
-    assert!(graph.contains("touch (/srv/app/portrait.py:37)") && bytes > 0);
+    assert!(graph.contains("touch (/srv/app/portrait.py:37)"));
+    let all = sum_of_weights(&text(Format::Collapsed, of(Measure::RssGrew), OF_THE_PROGRAM));
+    assert!(
+        graph.contains(&format!("total_samples=\"{all}\"")),
+        "what is too small to be seen is part of its caller"
+    );
 }
 
 #[test]
