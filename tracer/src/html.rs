@@ -22,7 +22,7 @@ use crate::report::Report;
 use flame::FlameGraph;
 use functions::{FunctionTable, Names};
 use lanes::{Lanes, Longest};
-use memory::{Growths, Timeline};
+use memory::{CallsSeen, Timeline};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
@@ -53,10 +53,10 @@ struct Data {
 /// # Errors
 /// If it can't be written.
 pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
-    let (mut longest, mut growths) = (Longest::default(), Growths::default());
+    let (mut longest, mut seen) = (Longest::default(), CallsSeen::default());
     let sums = source.summary(|visit, paths| {
         longest.add(visit);
-        growths.add(visit, paths);
+        seen.add(visit, paths);
     });
     let start_ns = source.recording().start_monotonic_ns.saturating_add(source.scope().time_ns.start);
     let report = sums.report.clone().merged();
@@ -65,8 +65,7 @@ pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
     let flame = FlameGraph::new(source, &sums, &mut names);
     let calls = sums.tree.calls().map(|(.., path)| path.sums.activations).sum();
     let lanes = longest.finish(source, calls, start_ns, &mut names);
-    let growths = growths.finish(source, start_ns, &mut names);
-    let memory = Timeline::read(source, &report, start_ns, growths);
+    let memory = Timeline::read(source, &report, start_ns, seen, &mut names);
     let data = Data { duration_ns: report.window.duration_ns, names, table, flame, lanes, memory };
     let page = render(source, &report, &data)?;
     out.write_all(page.as_bytes()).context("can't write the page")

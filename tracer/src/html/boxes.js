@@ -8,15 +8,15 @@ const MOST_BOXES = 5000;
 
 class Boxes {
   // A box: { from, to, group, row, text, hue, number (of its function) }. `boxes` has the important ones first.
-  // `tell(box)` returns the lines of its tip.
-  constructor(page, { label, length, tell, axis }) {
-    Object.assign(this, { page, length, tell, axis, boxes: [], groups: [""], view: [0, length] });
+  // `tell(box)` returns the lines of its tip. A group has no more rows than `mostRows`; a click on a box shows those below.
+  constructor(page, { label, length, tell, axis, mostRows = Infinity }) {
+    Object.assign(this, { page, length, tell, axis, mostRows, boxes: [], groups: [""], view: [0, length], from: {} });
     this.zoomOut = element("button", { type: "button", hidden: "" }, "Whole width (Esc)");
     this.zoomOut.addEventListener("click", () => this.zoom(0, this.length));
     this.ticks = element("div", { class: "ticks" });
     this.sheet = element("div", { class: "sheet" });
     this.window = element("div", { class: "boxes", tabindex: "0", role: "group", "aria-label": label }, this.sheet);
-    this.sheet.addEventListener("click", event => this.withBox(event, box => this.zoom(box.from, box.to)));
+    this.sheet.addEventListener("click", event => this.withBox(event, box => this.zoomTo(box)));
     this.sheet.addEventListener("pointermove", event =>
       this.withBox(event, box => page.tip.show(this.tell(box), event), () => page.tip.hide()));
     this.sheet.addEventListener("pointerleave", () => page.tip.hide());
@@ -30,11 +30,19 @@ class Boxes {
     this.draw();
   }
 
+  zoomTo(box) {
+    if (this.mostRows < Infinity) this.from[box.group] = Math.max(box.row - 1, 0);
+    this.zoom(box.from, box.to);
+  }
+
   zoom(from, to) {
     this.view = [from, Math.max(to, from + this.length * 1e-9)];
+    if (this.isWhole()) this.from = {};
     this.page.tip.hide();
     this.draw();
   }
+
+  isWhole() { return this.view[0] <= 0 && this.view[1] >= this.length; }
 
   withBox(event, then, otherwise = () => {}) {
     const at = event.target.dataset?.box;
@@ -71,24 +79,28 @@ class Boxes {
     const pixels = this.sheet.clientWidth || 1000;
     const least = ((to - from) * LEAST_WIDTH) / pixels;
     const drawn = [];
-    const heights = this.groups.map(() => 0);
+    const heights = this.groups.map(() => 0), deeper = this.groups.map(() => false);
     for (let at = 0; at < this.boxes.length && drawn.length < MOST_BOXES; at++) {
       const box = this.boxes[at];
       if (box.to <= from || box.from >= to || box.to - box.from < least) continue;
-      drawn.push(at);
-      heights[box.group] = Math.max(heights[box.group], box.row + 1);
+      const row = box.row - (this.from[box.group] ?? 0);
+      if (row >= this.mostRows) deeper[box.group] = true;
+      if (row < 0 || row >= this.mostRows) continue;
+      drawn.push([at, row]);
+      heights[box.group] = Math.max(heights[box.group], row + 1);
     }
     let top = 0;
     const headings = [], tops = [];
     this.groups.forEach((heading, group) => {
-      if (heading) headings.push(this.heading(heading, top));
+      const more = deeper[group] ? "; there are deeper calls: a click on a box shows what is below it" : "";
+      if (heading) headings.push(this.heading(heading + more, top));
       tops.push(top + (heading ? ROW : 0));
       top = tops[group] + heights[group] * ROW + (heading ? ROW / 2 : 0);
     });
-    const made = drawn.map(at => this.box(this.boxes[at], at, tops[this.boxes[at].group], pixels));
+    const made = drawn.map(([at, row]) => this.box(this.boxes[at], at, tops[this.boxes[at].group] + row * ROW, pixels));
     this.sheet.style.height = `${top}px`;
     this.sheet.replaceChildren(...headings, ...made);
-    this.zoomOut.hidden = from <= 0 && to >= this.length;
+    this.zoomOut.hidden = this.isWhole();
     if (this.axis) drawTicks(this.ticks, from, to);
   }
 
@@ -100,7 +112,7 @@ class Boxes {
     const made = element("div", { class: hasRoom ? "box" : "box narrow", "data-box": at }, hasRoom ? box.text : "");
     made.style.left = `${left}%`;
     made.style.width = `${width}%`;
-    made.style.top = `${top + box.row * ROW}px`;
+    made.style.top = `${top}px`;
     if (box.hue === null) made.classList.add("rest");
     else made.style.setProperty("--hue", box.hue);
     if (box.waits) made.classList.add("waits");

@@ -65,7 +65,7 @@ pub(super) struct FunctionTable {
     left_out: usize,
 }
 
-/// A row: function, calls, resumptions, self and cum (wall), self and cum (CPU), self and cum (resident memory), page
+/// A row: function, calls, resumptions, calls open at attach, self and cum (wall), self and cum (CPU), self and cum (resident memory), page
 /// faults, whether times are upper bounds, and whether it is a function.
 struct Line(Option<Number>, FunctionReport);
 
@@ -76,6 +76,7 @@ impl Serialize for Line {
             number,
             row.calls,
             row.resumes,
+            row.open_at_attach,
             (row.self_wall_ns, row.cum_wall_ns),
             (row.self_cpu_ns, row.cum_cpu_ns),
             (row.self_rss_bytes, row.cum_rss_bytes),

@@ -5,7 +5,7 @@ class Lanes {
     this.page = page;
     const { threads, calls, left_out, threads_left_out } = page.data.lanes;
     this.boxes = new Boxes(page, {
-      label: "threads over time", length: page.data.duration_ns || 1, tell: box => this.tell(box), axis: true,
+      label: "threads over time", length: page.data.duration_ns || 1, tell: box => this.tell(box), axis: true, mostRows: 16,
     });
     const words = element("span", { class: "note" }, this.words(left_out, threads_left_out));
     host.append(element("div", { class: "tools" }, words, this.boxes.zoomOut), this.boxes.ticks, this.boxes.window);

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::functions::{Names, Number};
@@ -40,21 +41,24 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Reads the changes of memory. `start_ns`: beginning of the window.
-    pub(super) fn read(source: &mut Source, report: &Report, start_ns: u64, growths: Vec<Growth>) -> Self {
-        let duration_ns = report.window.duration_ns;
-        let start =
-            |pid| report.processes.iter().find(|process| process.pid == pid).map_or(0, |p| p.rss_start_bytes);
+    /// Reads the changes of memory. `start_ns`: beginning of the window; `calls`: what was seen of the calls.
+    pub(super) fn read(
+        source: &mut Source,
+        report: &Report,
+        start_ns: u64,
+        calls: CallsSeen,
+        names: &mut Names,
+    ) -> Self {
         let mut processes: BTreeMap<u32, Drawing> = BTreeMap::new();
         let mut kinds = [Member::Anon, Member::File, Member::Shmem, Member::Swap]
-            .map(|member| (member, 0, Drawing::new(0, duration_ns)));
+            .map(|member| (member, 0, Drawing::new((0, 0), report.window.duration_ns)));
         source.rss(|row: &RssRow| {
             let Some(member) = member(row.member) else { return };
             let time_ns = amount(row.time_ns).saturating_sub(start_ns);
             if member.in_rss() {
                 let pid = row.pid as u32;
-                let process = processes.entry(pid).or_insert_with(|| Drawing::new(start(pid), duration_ns));
-                process.set(time_ns, row.total);
+                let drawing = processes.entry(pid).or_insert_with(|| drawing(report, pid, time_ns));
+                drawing.set(time_ns, row.total);
             }
             for (_, value, drawing) in kinds.iter_mut().filter(|(kind, ..)| *kind == member) {
                 *value += row.delta;
@@ -64,15 +68,29 @@ impl Timeline {
         let mut processes: Vec<_> = processes.into_iter().collect();
         processes.sort_by_key(|(_, drawing)| Reverse(drawing.peak));
         let left_out = processes.split_off(processes.len().min(LINES)).len();
-        let changed = kinds.into_iter().filter(|(_, _, drawing)| drawing.curve.len() > 1);
+        let last_ns = &calls.last_ns;
+        let seen_ns = |pid| last_ns.get(&pid).map_or(0, |last_ns| last_ns.saturating_sub(start_ns));
+        let duration_ns = report.window.duration_ns;
+        let changed = kinds.into_iter().filter(|(_, _, drawing)| drawing.has_changed);
         Self {
-            processes: processes.into_iter().map(|(pid, drawing)| (pid, drawing.finish())).collect(),
+            processes: processes
+                .into_iter()
+                .map(|(pid, drawing)| (pid, drawing.finish(seen_ns(pid))))
+                .collect(),
             processes_left_out: left_out,
-            kinds: changed.map(|(member, _, drawing)| (name(member), drawing.finish())).collect(),
-            growths,
+            kinds: changed.map(|(member, _, drawing)| (name(member), drawing.finish(duration_ns))).collect(),
+            growths: calls.growths(source, start_ns, names),
             left_out: report.account.thinned.map_or(0, |thinned| thinned.rss_changes),
         }
     }
+}
+
+/// The curve of a process: from the beginning on, or from its first change if it was forked meanwhile.
+fn drawing(report: &Report, pid: u32, first_ns: u64) -> Drawing {
+    let process = report.processes.iter().find(|process| process.pid == pid);
+    let start = process.map_or(0, |process| process.rss_start_bytes);
+    let is_forked = process.is_some_and(|process| process.parent.is_some());
+    Drawing::new((if is_forked { first_ns } else { 0 }, start), report.window.duration_ns)
 }
 
 fn name(member: Member) -> &'static str {
@@ -88,33 +106,33 @@ fn name(member: Member) -> &'static str {
 struct Drawing {
     curve: Curve,
     piece_ns: u64,
-    piece: u64,
     highest: (u64, i64),
     last: (u64, i64),
     end_ns: u64,
     peak: i64,
+    has_changed: bool,
 }
 
 impl Drawing {
-    fn new(start: i64, end_ns: u64) -> Self {
-        let at = (0, start);
+    fn new(start: (u64, i64), end_ns: u64) -> Self {
         let piece_ns = (end_ns / PIECES).max(1);
-        Self { curve: vec![at], piece_ns, piece: 0, highest: at, last: at, end_ns, peak: start }
+        let (highest, last) = (start, start);
+        Self { curve: vec![start], piece_ns, highest, last, end_ns, peak: start.1, has_changed: false }
     }
 
     /// Later values come later, but for some that are written late: those count as if they came when they are written.
     fn set(&mut self, time_ns: u64, value: i64) {
         let time_ns = time_ns.clamp(self.last.0, self.end_ns.max(self.last.0));
-        if time_ns / self.piece_ns != self.piece {
+        let is_new_piece = time_ns / self.piece_ns != self.last.0 / self.piece_ns;
+        if is_new_piece {
             self.close();
-            self.piece = time_ns / self.piece_ns;
-            self.highest = (time_ns, value);
         }
-        if value > self.highest.1 {
+        if is_new_piece || value > self.highest.1 {
             self.highest = (time_ns, value);
         }
         self.last = (time_ns, value);
         self.peak = self.peak.max(value);
+        self.has_changed = true;
     }
 
     fn close(&mut self) {
@@ -125,9 +143,10 @@ impl Drawing {
         }
     }
 
-    fn finish(mut self) -> Curve {
+    /// `seen_ns`: as long as it is known that there is a value.
+    fn finish(mut self, seen_ns: u64) -> Curve {
         self.close();
-        let end = (self.end_ns.max(self.last.0), self.last.1);
+        let end = (seen_ns.min(self.end_ns).max(self.last.0), self.last.1);
         if self.curve.last() != Some(&end) {
             self.curve.push(end);
         }
@@ -135,11 +154,13 @@ impl Drawing {
     }
 }
 
-/// The calls that added most memory so far.
+/// What the drawing needs to know of the calls.
 #[derive(Default)]
-pub(super) struct Growths {
-    /// The smallest is on top.
+pub(super) struct CallsSeen {
+    /// Those that added most memory themselves; the smallest is on top.
     largest: BinaryHeap<Reverse<(i64, Reverse<u64>, Kept)>>,
+    /// When the last call of each process ended.
+    last_ns: FxHashMap<u32, u64>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -163,10 +184,12 @@ pub(super) struct Growth {
     stack: Vec<Number>,
 }
 
-impl Growths {
+impl CallsSeen {
     /// Looks at a call.
     pub(super) fn add(&mut self, visit: &Visit, paths: &Paths) {
         let call = &visit.call;
+        let last_ns = self.last_ns.entry(call.pid).or_default();
+        *last_ns = call.end_ns.max(*last_ns);
         let bytes = call.own.rss_bytes;
         let least = match self.largest.peek() {
             Some(Reverse((least, ..))) if self.largest.len() == MARKS => *least,
@@ -182,8 +205,8 @@ impl Growths {
         }
     }
 
-    /// No call is left. `start_ns`: beginning of the window. The largest comes first.
-    pub(super) fn finish(self, source: &Source, start_ns: u64, names: &mut Names) -> Vec<Growth> {
+    /// The calls that added most; the largest comes first.
+    fn growths(self, source: &Source, start_ns: u64, names: &mut Names) -> Vec<Growth> {
         let sorted = self.largest.into_sorted_vec().into_iter();
         sorted
             .map(|Reverse((bytes, Reverse(begin_ns), Kept { pid, tid, end_ns, stack }))| Growth {

@@ -10,7 +10,8 @@ use crate::units::{count, duration, percent, signed_bytes, size};
 pub(super) fn title(report: &Report) -> String {
     match &report.processes[..] {
         [process] => command(process),
-        processes => format!("{} processes", processes.len()),
+        [] => "no process".to_owned(),
+        [first, others @ ..] => format!("{} and {} more", command(first), count(others.len() as u64)),
     }
 }
 

@@ -17,8 +17,8 @@ const columns = [
 
 class FunctionTable {
   constructor(page) {
-    const parse = ([number, calls, resumes, [own, cum], [ownCpu, cumCpu], [ownRss, cumRss], faults, late, isFunction]) =>
-      ({ number, calls, resumes, own, cum, ownCpu, cumCpu, ownRss, cumRss, faults, late, isFunction });
+    const parse = ([number, calls, resumes, open, [own, cum], [ownCpu, cumCpu], [ownRss, cumRss], faults, late, isFunction]) =>
+      ({ number, calls, resumes, open, own, cum, ownCpu, cumCpu, ownRss, cumRss, faults, late, isFunction });
     this.page = page;
     this.rows = page.data.table.rows.map(parse);
     this.total = parse(page.data.table.total);
@@ -108,6 +108,7 @@ class FunctionTable {
     const { value, show, time, memory } = columns[at];
     // Memory that no function is charged with has nothing else.
     if (row.number !== null && !memory && !row.isFunction) return "";
-    return (time && row.late ? "≤" : "") + show(value(row));
+    const open = at === 0 && row.open ? ` +${count(row.open)} open` : "";
+    return (time && row.late ? "≤" : "") + show(value(row)) + open;
   }
 }

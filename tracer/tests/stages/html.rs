@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use serde_json::Value;
 use tracer::analysis::tree::PathSums;
 use tracer::analysis::{Source, scope::Scope};
@@ -10,6 +11,8 @@ use tracer::html;
 use tracer::log::{LogOptions, LogWriter};
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
 use tracer::report::{FunctionReport, Thinning};
+
+use super::simulate::{Run, config, kinds, programs};
 
 fn portrait() -> Source {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/portrait");
@@ -47,8 +50,8 @@ fn it_says_what_the_report_says() {
     let total = &data["table"]["total"];
     let of = |value: fn(&FunctionReport) -> u64| sum(rows.iter().map(value));
     assert_eq!((&total[1], &total[2]), (&of(|row| row.calls), &of(|row| row.resumes)));
-    assert_eq!((&total[3][0], &total[4][0]), (&of(|row| row.self_wall_ns), &of(|row| row.self_cpu_ns)));
-    assert_eq!(total[5][0], rows.iter().map(|row| row.self_rss_bytes).sum::<i64>());
+    assert_eq!((&total[4][0], &total[5][0]), (&of(|row| row.self_wall_ns), &of(|row| row.self_cpu_ns)));
+    assert_eq!(total[6][0], rows.iter().map(|row| row.self_rss_bytes).sum::<i64>());
     assert_eq!((list(&data["table"]["rows"]).len(), &data["table"]["left_out"]), (rows.len(), &0.into()));
 
     let whole = &data["flame"]["paths"][0];
@@ -61,7 +64,7 @@ fn it_says_what_the_report_says() {
         weight(|path| path.grew_bytes) + u64::try_from(uncharged).unwrap(),
         weight(|path| path.shrank_bytes),
     ];
-    assert!(expected[2] as i64 - expected[3] as i64 == total[5][0]);
+    assert!(expected[2] as i64 - expected[3] as i64 == total[6][0]);
     assert_eq!(list(&whole[3]), expected);
     assert_eq!((list(&data["lanes"]["calls"]).len(), &data["lanes"]["left_out"]), (calls, &0.into()));
     assert_eq!(list(&data["lanes"]["threads"]).len(), 3);
@@ -78,6 +81,34 @@ fn it_says_what_the_report_says() {
         list(&data["memory"]["growths"]).iter().map(|growth| growth["bytes"].as_i64().unwrap()).collect();
     assert!(growths.len() == 12 && growths.is_sorted_by(|a, b| a >= b), "{growths:?}");
     assert_eq!(growths.iter().filter(|&&bytes| bytes == 512 << 10).count(), 4, "of give_back: {growths:?}");
+}
+
+proptest! {
+    #![proptest_config(config(30))]
+
+    #[test]
+    fn it_adds_up_whatever_was_recorded(ops in programs(), kind in kinds()) {
+        let dir = tempfile::tempdir().unwrap();
+        let run = Run::new(&ops, kind);
+        let mut pipeline = Pipeline::new(run.options(), LogWriter::create(dir.path(), LogOptions::default()).unwrap());
+        run.play(&mut pipeline, |_, _| {});
+        let report = pipeline.report();
+        drop(pipeline);
+        let data = data(&page(&mut Source::open(dir.path(), Scope::default()).unwrap()));
+        let own = sum(report.functions.iter().map(|row| row.self_wall_ns));
+        prop_assert_eq!(&data["table"]["total"][4][0], &own);
+        let root = &data["flame"]["paths"][0][3];
+        prop_assert_eq!(&root[0], &own);
+        let rss: i64 = report.functions.iter().map(|row| row.self_rss_bytes).sum();
+        prop_assert_eq!(root[2].as_i64().unwrap() - root[3].as_i64().unwrap(), rss);
+        let ends = list(&data["memory"]["processes"]).iter().map(|process| {
+            (process[0].as_u64().unwrap(), list(&process[1]).last().unwrap()[1].as_i64().unwrap())
+        });
+        for (pid, end) in ends {
+            let process = report.processes.iter().find(|process| u64::from(process.pid) == pid).unwrap();
+            prop_assert_eq!(end, process.rss_end_bytes);
+        }
+    }
 }
 
 #[test]
@@ -156,7 +187,7 @@ fn what_the_log_has_in_sums_only_counts_as_well() {
     let page = page(&mut source);
     let data = data(&page);
     let own = sum(report.functions.iter().map(|row| row.self_wall_ns));
-    assert_eq!((&data["table"]["total"][1], &data["table"]["total"][3][0]), (&140.into(), &own));
+    assert_eq!((&data["table"]["total"][1], &data["table"]["total"][4][0]), (&140.into(), &own));
     assert_eq!(data["flame"]["paths"][0][3][0], own);
     assert_eq!((list(&data["lanes"]["calls"]).len(), &data["lanes"]["left_out"]), (60, &80.into()));
     assert!(
