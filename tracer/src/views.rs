@@ -95,6 +95,11 @@ impl ViewOptions {
 }
 
 impl View {
+    /// Is it made of single calls or changes of memory, so that sums don't help it?
+    fn is_of_rows(self) -> bool {
+        matches!(self, Self::Tasks | Self::Latency | Self::Slowest | Self::Growth | Self::Memory)
+    }
+
     /// How many rows it has, unless told.
     pub fn default_limit(self) -> usize {
         match self {
@@ -163,15 +168,18 @@ struct Whole<'a, B> {
 
 /// A view as it is printed.
 fn whole(body: &impl Body, report: &Report, options: &ViewOptions) -> Result<String> {
-    let Report { window, processes, account, .. } = report;
+    let mut account = report.account.clone();
+    if account.thinned.is_some() && options.view.is_of_rows() {
+        account.notes.push("this view is of what the log has rows of".into());
+    }
     if options.json {
-        let whole = Whole { schema: SCHEMA, view: options.view, window, processes, body, account };
+        let Report { window, processes, .. } = report;
+        let whole = Whole { schema: SCHEMA, view: options.view, window, processes, body, account: &account };
         return Ok(serde_json::to_string(&whole)? + "\n");
     }
-    let table = &options.table;
-    Ok(lines::heading(report)
-        + &body.text(report, options)
-        + &table.folded(&lines::footer(report, table.colour)))
+    let TableOptions { colour, .. } = options.table;
+    let footer = lines::footer_of(&account, report.window.duration_ns, colour);
+    Ok(lines::heading(report) + &body.text(report, options) + &options.table.folded(&footer))
 }
 
 /// A function, in JSON.

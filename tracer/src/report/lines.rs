@@ -47,7 +47,7 @@ pub(crate) fn footer(report: &Report, colour: bool) -> String {
 }
 
 /// The same of an account and the length of its window.
-pub(super) fn footer_of(of: &Account, window_ns: u64, colour: bool) -> String {
+pub(crate) fn footer_of(of: &Account, window_ns: u64, colour: bool) -> String {
     cost(of, window_ns) + &account(of, colour)
 }
 

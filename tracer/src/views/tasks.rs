@@ -79,7 +79,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
 impl Body for Tasks {
     fn text(&self, report: &Report, options: &ViewOptions) -> String {
         if self.coroutines.is_empty() {
-            return "no coroutine ran\n\n".to_owned();
+            return "no call of a coroutine was seen\n\n".to_owned();
         }
         let mut out = String::new();
         for rows in self.coroutines.chunk_by(|left, right| left.process == right.process) {

@@ -154,6 +154,13 @@ fn so_it_does_where_calls_are_in_sums_only() {
         let mut pipeline = Pipeline::new(run.options(), LogWriter::create(dir.path(), options).unwrap());
         run.play(&mut pipeline, |_, _| {});
         assert_groups_add_up(dir.path(), &[Scope::default()]);
+        for view in VIEWS {
+            let text =
+                show(&mut Source::open(dir.path(), Scope::default()).unwrap(), &self::options(view)).unwrap();
+            let of_rows =
+                !matches!(view, View::Table | View::Tree | View::Callers | View::Leaks) && thinning.is_some();
+            assert_eq!(text.contains("this view is of what the log has rows of"), of_rows, "{text}");
+        }
     }
 }
 
