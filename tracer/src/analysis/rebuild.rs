@@ -55,6 +55,12 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
     if !scope.is_all() {
         narrow(&mut status, source);
     }
+    if tree.paths.cut() > 0 {
+        status.account.notes.push(format!(
+            "{} calls are in call trees as if their thread had called them: there are too many call paths",
+            count(tree.paths.cut())
+        ));
+    }
     if let Some(thinned) = status.account.thinned {
         let notes = &mut status.account.notes;
         notes.push(thinned.text());

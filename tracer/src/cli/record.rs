@@ -73,10 +73,6 @@ pub(super) struct Arguments {
     /// Where the events come from: the eval loop, or the USDT probes of builds with dtrace
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     source: SourceChoice,
-    #[command(flatten)]
-    log: LogArguments,
-    #[command(flatten)]
-    view: ViewArguments,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -86,6 +82,10 @@ pub(super) struct Arguments {
     /// Command to start and trace from its first function
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "SelectorArguments")]
     command: Vec<OsString>,
+    #[command(flatten)]
+    log: LogArguments,
+    #[command(flatten)]
+    view: ViewArguments,
 }
 
 impl Arguments {

@@ -34,6 +34,8 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     tid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    thread_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     module: Option<String>,
@@ -142,6 +144,7 @@ fn of_group(group: &Group, by: GroupBy, source: &Source, report: &Report) -> Row
         process: key.process,
         pid: key.pid,
         tid: key.thread.and_then(|number| source.threads().get(number as usize)).map(|(_, tid)| *tid),
+        thread_name: key.thread.and_then(|number| source.thread_name(number)).map(str::to_owned),
         file: (by == GroupBy::File).then(name).flatten(),
         module: (by == GroupBy::Module).then(name).flatten(),
         task: None,
@@ -198,6 +201,7 @@ fn plain(process: Option<usize>, pid: u32, label: (String, String), sums: &Funct
         process,
         pid,
         tid: None,
+        thread_name: None,
         file: None,
         module: None,
         task: None,
