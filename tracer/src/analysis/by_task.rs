@@ -148,7 +148,7 @@ impl Tasks {
         }
         for (process, sums) in &all {
             let told = told.get(process).copied().unwrap_or_default();
-            outside.entry(*process).or_default().add_rest(sums, &told);
+            add_rest(outside.entry(*process).or_default(), sums, &told);
         }
         ByTask { tasks: self.over, left_out: self.left_out, others, outside }
     }
@@ -166,18 +166,16 @@ impl Tasks {
     }
 }
 
-impl FunctionSums {
-    /// Adds what all has more than what is told of it.
-    fn add_rest(&mut self, all: &Self, told: &Self) {
-        self.calls += all.calls.saturating_sub(told.calls);
-        self.resumes += all.resumes.saturating_sub(told.resumes);
-        self.open_at_attach += all.open_at_attach.saturating_sub(told.open_at_attach);
-        self.activations += all.activations.saturating_sub(told.activations);
-        self.ends += all.ends.saturating_sub(told.ends);
-        self.late_ends += all.late_ends.saturating_sub(told.late_ends);
-        self.own += all.own - told.own;
-        self.cumulative += all.own - told.own;
-    }
+/// Adds what all calls have more than is told of them.
+fn add_rest(sums: &mut FunctionSums, all: &FunctionSums, told: &FunctionSums) {
+    sums.calls += all.calls.saturating_sub(told.calls);
+    sums.resumes += all.resumes.saturating_sub(told.resumes);
+    sums.open_at_attach += all.open_at_attach.saturating_sub(told.open_at_attach);
+    sums.activations += all.activations.saturating_sub(told.activations);
+    sums.ends += all.ends.saturating_sub(told.ends);
+    sums.late_ends += all.late_ends.saturating_sub(told.late_ends);
+    sums.own += all.own - told.own;
+    sums.cumulative += all.own - told.own;
 }
 
 /// Adds a call; with all that it called only if it is of the outermost ones.
