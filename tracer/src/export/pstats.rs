@@ -73,18 +73,19 @@ fn entries(tree: &CallTree, functions: &Grouped<Key<'_>>, time: fn(&Cost) -> u64
     let mut entries: BTreeMap<usize, Entry> = BTreeMap::new();
     for (path, row, sums) in tree.calls() {
         let function = functions.number(row);
-        let mut outer = functions.outward(&tree.paths, path).skip(1).peekable();
+        let mut outer = tree.paths.outward(path).skip(1).filter_map(|path| tree.paths.row(path)).peekable();
         let caller = outer.peek().copied();
         let (mut is_recursive, mut is_edge_recursive) = (false, false);
         while let Some(further) = outer.next() {
-            is_recursive |= further == function;
-            is_edge_recursive |= further == function && outer.peek().copied() == caller;
+            is_recursive |= further == row;
+            is_edge_recursive |= further == row && outer.peek().copied() == caller;
         }
         let entry = entries.entry(function).or_default();
         entry.all +=
             Timing { cumulative_ns: time(&sums.sums.cumulative), ..Timing::of(sums, is_recursive, time) };
         if let Some(caller) = caller {
-            *entry.callers.entry(caller).or_default() += Timing::of(sums, is_edge_recursive, time);
+            *entry.callers.entry(functions.number(caller)).or_default() +=
+                Timing::of(sums, is_edge_recursive, time);
         }
     }
     entries
