@@ -18,6 +18,7 @@ pub mod log;
 pub mod namespaces;
 pub mod packages;
 pub mod program;
+pub mod pstats;
 pub mod python;
 pub mod report;
 pub mod tracer;

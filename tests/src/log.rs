@@ -10,7 +10,7 @@ use crate::packages;
 pub fn duckdb(log: &Path, query: &str) -> Vec<Vec<Value>> {
     let code = "import duckdb, json, sys\n\
                 print(json.dumps(duckdb.sql(sys.argv[1]).fetchall(), default=str))";
-    python(code, &query.replace("LOG", &log.display().to_string()))
+    packages::json(code, &[&query.replace("LOG", &log.display().to_string())])
 }
 
 /// Reads one table of a log with pandas and returns its columns and the number of its rows.
@@ -18,10 +18,5 @@ pub fn pandas(log: &Path, table: &str) -> (Vec<String>, u64) {
     let code = "import pandas, json, sys\n\
                 frame = pandas.read_parquet(sys.argv[1])\n\
                 print(json.dumps([list(frame.columns), len(frame)]))";
-    python(code, &log.join(table).display().to_string())
-}
-
-fn python<T: serde::de::DeserializeOwned>(code: &str, argument: &str) -> T {
-    let stdout = packages::output(packages::python().args(["-c", code, argument]));
-    serde_json::from_str(&stdout).expect("the reader prints JSON")
+    packages::json(code, &[&log.join(table).display().to_string()])
 }

@@ -2,11 +2,19 @@
 
 use std::process::{Command, Stdio};
 
+use serde::de::DeserializeOwned;
+
 use crate::workspace;
 
 /// The interpreter that has them.
 pub fn python() -> Command {
     program("python")
+}
+
+/// Runs code of Python with arguments, and returns what it prints, which is JSON.
+pub fn json<T: DeserializeOwned>(code: &str, arguments: &[&str]) -> T {
+    let printed = output(python().args(["-c", code]).args(arguments));
+    serde_json::from_str(&printed).expect("it prints JSON")
 }
 
 /// A program that one of them brings.

@@ -90,17 +90,22 @@ pub fn assert_equal(truth: &Counts, counted: &Counts) {
     );
 }
 
-/// Leaves out the library, whose calls differ from run to run, and the parts that talk with the test.
-fn ours(rows: impl Iterator<Item = ((String, String, u64), (u64, u64, u64))>) -> Counts {
+/// Is a file one of a test program, and not of the library or of the talk with the test?
+pub(crate) fn is_of_the_program(file: &str) -> bool {
     let benchmarks = real_programs().join("pyperformance/data-files/benchmarks");
     let programs = [workspace().join("tests/programs"), benchmarks, "/hostile".into()];
+    let path = Path::new(file);
+    let library = path.is_absolute() && !programs.iter().any(|folder| path.starts_with(folder));
+    let talk = [program("protocol.py"), program("truth.py")].iter().any(|file| file == path);
+    let elsewhere = file.starts_with("<frozen ") || ["<string>", "~"].contains(&file);
+    !(library || talk || elsewhere)
+}
+
+/// Leaves out the library, whose calls differ from run to run, and the parts that talk with the test.
+fn ours(rows: impl Iterator<Item = ((String, String, u64), (u64, u64, u64))>) -> Counts {
     let mut counts = Counts::new();
     for (key, (calls, resumes, ends)) in rows.filter(|(_, counts)| *counts != (0, 0, 0)) {
-        let path = Path::new(&key.1);
-        let library = path.is_absolute() && !programs.iter().any(|folder| path.starts_with(folder));
-        let talk = [program("protocol.py"), program("truth.py")].iter().any(|file| file == path);
-        let elsewhere = key.1.starts_with("<frozen ") || key.1 == "<string>";
-        if !(library || talk || elsewhere) {
+        if is_of_the_program(&key.1) {
             let sum = counts.entry(key).or_default();
             *sum = (sum.0 + calls, sum.1 + resumes, sum.2 + ends);
         }

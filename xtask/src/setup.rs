@@ -9,9 +9,10 @@ mod coverage;
 mod debian_root;
 mod linker;
 mod lints;
-mod log_readers;
+mod pprof;
 mod private_apt;
 mod python_3_11;
+mod python_packages;
 mod pythons;
 mod real_programs;
 mod trace_viewers;
@@ -36,11 +37,13 @@ pub(crate) fn all() -> Result<()> {
     demo()?;
     lints::ensure()?;
     pythons::ensure();
-    log_readers::ensure()?;
+    python_packages::ensure()?;
     trace_viewers::ensure()?;
     coverage::ensure()?;
     real_programs::ensure()?;
+    pprof::ensure()?;
     apt::ensure_program("bpftool", "bpftool")?;
+    apt::ensure_program("callgrind_annotate", "valgrind")?;
     apt::ensure_program("chromium-headless-shell", "chromium-headless-shell")
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use pythons::{Python, Trait};
 
-use super::log_readers;
+use super::python_packages;
 use crate::command::{run, step};
 
 pub(super) fn ensure() -> Result<()> {
@@ -17,7 +17,7 @@ pub(super) fn ensure() -> Result<()> {
 fn install(python: Python) -> Result<()> {
     step(&format!("installing coverage for {python}"));
     let abi = python.has(Trait::FreeThreaded).then(|| format!("cp{}t", python.version().replace('.', "")));
-    let mut pip = Command::new(log_readers::interpreter());
+    let mut pip = Command::new(python_packages::interpreter());
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"])
         .args(["--python-version", python.version()])
         .args(abi.iter().flat_map(|abi| ["--abi", abi]))

@@ -41,10 +41,14 @@ impl PrivateApt {
     /// Fetches a package with all it depends on.
     pub(super) fn download(&self, package: &str) -> Result<Vec<PathBuf>> {
         self.run(&["install", "--download-only", "--yes", "--no-install-recommends", package])?;
-        let mut archives = files(&self.work.join("cache/archives"))?;
-        archives.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
-        archives.sort();
-        Ok(archives)
+        archives(&self.work.join("cache/archives"))
+    }
+
+    /// Fetches a package without what it depends on.
+    pub(super) fn download_alone(&self, package: &str) -> Result<PathBuf> {
+        self.run(&["download", package])?;
+        let found = archives(&self.work.join("source"))?.into_iter().next();
+        found.with_context(|| format!("find the package {package}"))
     }
 
     /// Fetches a source package and returns the archive of the sources as they are released, without Debian's changes.
@@ -85,6 +89,13 @@ impl PrivateApt {
             anyhow!("{told}").context(format!("get packages of Debian {}", self.suite))
         })
     }
+}
+
+fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut archives = files(folder)?;
+    archives.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    archives.sort();
+    Ok(archives)
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,5 +1,5 @@
-//! pandas and DuckDB, with which the tests read the event log, and the profilers that they compare it with: in an
-//! environment of their own.
+//! Tools in Python with which the tests read event logs and exports, and the profilers that they compare them with: in
+//! an environment of their own.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -11,7 +11,8 @@ use crate::{
     workspace,
 };
 
-const PACKAGES: [&str; 6] = ["pandas", "pyarrow", "duckdb", "memory_profiler", "py-spy", "viztracer==1.1.1"];
+const PACKAGES: [&str; 8] =
+    ["pandas", "pyarrow", "duckdb", "snakeviz", "gprof2dot", "memory_profiler", "py-spy", "viztracer==1.1.1"];
 
 /// The interpreter that has them.
 pub(crate) fn interpreter() -> PathBuf {

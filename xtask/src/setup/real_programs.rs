@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use super::{apt, log_readers};
+use super::{apt, python_packages};
 use crate::{
     command::{run, step},
     workspace,
@@ -42,7 +42,7 @@ pub(super) fn ensure() -> Result<()> {
         // pip would leave what is there.
         fs::remove_dir_all(folder()).context("remove the programs of an earlier version")?;
     }
-    let mut pip = Command::new(log_readers::interpreter());
+    let mut pip = Command::new(python_packages::interpreter());
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--target"]);
     run(pip.arg(folder()).args(PACKAGES))?;
     fs::write(&stamp, wanted).context("write the stamp of the programs")
