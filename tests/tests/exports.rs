@@ -280,3 +280,38 @@ fn a_closed_pipe_ends_it_quietly() {
         assert!(output.status.success() && said.is_empty(), "{format}: {} {said}", output.status);
     }
 }
+
+/// A recording of which events were lost, of a process whose command line would break out of comments and texts.
+#[test]
+fn what_is_missing_is_said_and_what_is_hostile_stays_text() {
+    let folder = scratch();
+    let recording = folder.path().join("recording");
+    packages::output(Command::new("cp").arg("-r").arg(portrait()).arg(&recording));
+    let description = recording.join("recording.json");
+    let text = std::fs::read_to_string(&description).expect("read the description");
+    let mut json: Value = serde_json::from_str(&text).expect("it is JSON");
+    let command = "python3 --><script>alert(1)</script>\n</text>]]>--\u{1b}[31m";
+    json["processes"][0]["command"] = command.into();
+    json["account"]["lost"] = 1234.into();
+    std::fs::write(&description, json.to_string()).expect("write the description");
+
+    let svg = folder.path().join("lost.svg");
+    let export = |format: &str, file: &Path| {
+        let (recording, file) = (recording.display().to_string(), file.display().to_string());
+        let output = tracer::run(["export", &recording, "-f", format, "-o", &file]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("1 234 events were lost"), "{format}: {said}");
+    };
+    export("svg", &svg);
+    let mut browser = Browser::start();
+    browser.open(&svg);
+    let subtitle = browser.value("document.getElementById('subtitle').textContent");
+    let shown = "211 ms, python3 --><script>alert(1)</script>\\x0a</text>]]>--\\x1b[31m, 1 234 events lost";
+    assert_eq!(subtitle, shown);
+    assert_eq!(browser.complaints(), [""; 0]);
+
+    let callgrind = folder.path().join("lost.callgrind");
+    export("callgrind", &callgrind);
+    let annotated = packages::output(Command::new("callgrind_annotate").arg(&callgrind));
+    assert!(annotated.contains("6 661 events, 1 234 lost"), "{annotated}");
+}

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::part::{Folder, PartArguments, verdict};
 use crate::export::{Format, Measure, Options, Rows};
+use crate::units::count;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -51,6 +52,10 @@ impl Arguments {
         let options = Options { of: self.of, icicle: self.icicle, rows: self.rows };
         self.format.write(&mut source, options, &mut out)?;
         out.flush().with_context(|| format!("can't write {}", self.output.display()))?;
+        let lost = source.recording().status.account.lost;
+        if lost > 0 {
+            eprintln!("pytracer: {} events were lost: the export lacks them", count(lost));
+        }
         Ok(verdict(&source))
     }
 }

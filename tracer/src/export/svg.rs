@@ -10,7 +10,7 @@ use super::notes::notes;
 use super::{Export, Measure};
 use crate::analysis::Source;
 use crate::text::shown;
-use crate::units::duration;
+use crate::units::{count, duration};
 
 /// The part of the whole that is still drawn: with a smaller width nothing can be seen.
 const SMALLEST: u64 = 10_000;
@@ -69,7 +69,7 @@ fn subtitle(source: &Source, window_ns: u64) -> String {
     };
     let lost = match status.account.lost {
         0 => String::new(),
-        lost => format!(", {lost} events lost"),
+        lost => format!(", {} events lost", count(lost)),
     };
     format!("{}, {what}{lost}", duration(window_ns))
 }
