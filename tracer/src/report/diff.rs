@@ -2,22 +2,13 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
-
-use super::fit::{cut_middle, cut_start};
+use super::grid::{GridRow, Layout, grid};
 use super::lines;
 use super::table::TableOptions;
 use crate::diff::{Amounts, Column, Diff, FunctionDiff, Per, Presence};
 use crate::report::Status;
 use crate::text::shown;
 use crate::units::{count, duration, signed_bytes};
-
-/// Columns from which on all numbers are shown, instead of those that fit.
-const WIDE: u16 = 110;
-/// Columns a function gets however narrow the terminal is.
-const LEAST_ROOM: usize = 16;
-/// Blank columns between two of the table.
-const GUTTER: u16 = 2;
 
 /// The whole comparison as text, each line ended. Of `options` the limit, the width and colours count.
 pub fn render(diff: &Diff, sort: Column, options: &TableOptions) -> String {
@@ -86,41 +77,25 @@ const NUMBERS: [(&str, Column, bool); 7] = [
 ];
 
 fn table(rows: &[&FunctionDiff], sort: Column, options: &TableOptions) -> String {
-    let lines = options.width.is_none();
-    let wide = options.width.is_none_or(|width| width >= WIDE);
-    let numbers: Vec<_> = NUMBERS.into_iter().filter(|(_, _, only_wide)| wide || !only_wide).collect();
+    let lines = options.layout() == Layout::Line;
+    let is_shown = |only_wide: bool| options.layout() != Layout::Narrow || !only_wide;
+    let numbers: Vec<_> = NUMBERS.into_iter().filter(|&(_, _, only_wide)| is_shown(only_wide)).collect();
     let mut header = vec!["function".to_owned(), "change".to_owned()];
     for (title, ..) in &numbers {
         let three = ["before", "after", "change"].map(|of| format!("{title} {of}"));
         if lines { header.extend(three) } else { header.push((*title).to_owned()) }
     }
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let columns: Vec<Column> = numbers.iter().map(|(_, column, _)| *column).collect();
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row, &columns, sort, lines)).collect();
-    let taken: usize = (1..header.len())
-        .map(|at| {
-            let column = cells.iter().map(|row| &row[at - 1]).chain([&header[at]]);
-            column.flat_map(|cell| cell.lines()).map(|line| line.chars().count()).max().unwrap_or(0)
-                + usize::from(GUTTER)
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| GridRow {
+            name: row.function.clone(),
+            place: place(row),
+            cells: cells(row, &columns, sort, lines),
         })
-        .sum();
-    let room =
-        options.width.map_or(usize::MAX, |width| usize::from(width).saturating_sub(taken).max(LEAST_ROOM));
-
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    let _ = if options.colour { table.enforce_styling() } else { table.force_no_tty() };
-    table.set_header(header.iter().map(|title| {
-        let cell = Cell::new(title);
-        if options.colour { cell.add_attribute(Attribute::Bold) } else { cell }
-    }));
-    for (row, cells) in rows.iter().zip(cells) {
-        table.add_row(std::iter::once(label(row, lines, room)).chain(cells));
-    }
-    for (at, column) in table.column_iter_mut().enumerate() {
-        column.set_padding(if at == 0 { (0, 0) } else { (GUTTER, 0) });
-        column.set_cell_alignment(if at == 0 { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    table.trim_fmt()
+        .collect();
+    grid(&header, &rows, options)
 }
 
 /// The cells after the first. Before, after and change are beside each other in a line, else below each other.
@@ -144,18 +119,12 @@ fn cells(row: &FunctionDiff, columns: &[Column], sort: Column, lines: bool) -> V
     out
 }
 
-/// The first cell: name and place.
-fn label(row: &FunctionDiff, lines: bool, room: usize) -> String {
-    let name = shown(&row.function);
-    let place = match (row.line_before, row.line_after) {
-        _ if row.file.is_empty() => return cut_middle(&name, room),
-        (Some(before), Some(after)) if before != after => format!("{}:{before} -> {after}", shown(&row.file)),
-        _ => format!("{}:{}", shown(&row.file), row.line()),
-    };
-    if lines {
-        format!("{name}  {place}")
-    } else {
-        format!("{}\n  {}", cut_middle(&name, room), cut_start(&place, room - 2))
+/// Where a function is, and was, if that is another line.
+fn place(row: &FunctionDiff) -> String {
+    match (row.line_before, row.line_after) {
+        _ if row.file.is_empty() => String::new(),
+        (Some(before), Some(after)) if before != after => format!("{}:{before} -> {after}", row.file),
+        _ => format!("{}:{}", row.file, row.line()),
     }
 }
 
