@@ -39,7 +39,8 @@ fn it_shows_the_report_and_asks_for_nothing() {
     let table = String::from_utf8(table).expect("it is text");
     let fib = table.lines().find(|line| line.starts_with("fib ")).expect("it ran");
     browser.click("#table-note button");
-    let cells = "[...document.querySelectorAll('#table tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))";
+    let cells = "[...document.querySelectorAll('#table tbody tr')] \
+                 .map(row => [...row.cells].map(cell => cell.textContent))";
     let rows: Vec<Vec<String>> = serde_json::from_value(browser.value(cells)).expect("rows of texts");
     let row = rows.iter().find(|row| row[0].starts_with("fib/")).expect("it is in the table");
     let numbers = fib.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).skip(2);
@@ -100,14 +101,12 @@ fn columns_sort_and_boxes_zoom() {
     assert_ne!(texts(&mut browser, NAMES)[0], "fib");
 
     let width = |browser: &mut Browser, name: &str| {
+        let boxes = "[...document.querySelectorAll('#time-graph .box')]";
         let found = format!(
-            "[...document.querySelectorAll('#time-graph .box')].find(box => box.textContent === '{name}')"
+            "(() => {{ const box = {boxes}.find(box => box.textContent === '{name}'); \
+             box.id = 'wanted'; return Number.parseFloat(box.style.width) }})()"
         );
-        browser.value(&format!("{found}.id = 'wanted'"));
-        browser
-            .value("Number.parseFloat(document.getElementById('wanted').style.width)")
-            .as_f64()
-            .expect("a width")
+        browser.value(&found).as_f64().expect("a width")
     };
     let before = width(&mut browser, "work");
     assert!(before < 60.0, "{before}");

@@ -54,18 +54,16 @@ struct Data {
 /// If it can't be written.
 pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
     let (mut longest, mut seen) = (Longest::default(), CallsSeen::default());
-    let sums = source.summary(|visit, paths| {
+    let sums = source.summary(|visit, _| {
         longest.add(visit);
-        seen.add(visit, paths);
+        seen.add(visit);
     });
-    let start_ns = source.recording().start_monotonic_ns.saturating_add(source.scope().time_ns.start);
     let report = sums.report.clone().merged();
     let mut names = Names::default();
     let table = FunctionTable::new(&report, &mut names);
     let flame = FlameGraph::new(source, &sums, &mut names);
-    let calls = sums.tree.calls().map(|(.., path)| path.sums.activations).sum();
-    let lanes = longest.finish(source, calls, start_ns, &mut names);
-    let memory = Timeline::read(source, &report, start_ns, seen, &mut names);
+    let lanes = longest.finish(source, &sums.tree, &mut names);
+    let memory = Timeline::read(source, &report, &sums.tree, seen, &mut names);
     let data = Data { duration_ns: report.window.duration_ns, names, table, flame, lanes, memory };
     let page = render(source, &report, &data)?;
     out.write_all(page.as_bytes()).context("can't write the page")

@@ -21,7 +21,8 @@ class Boxes {
       this.withBox(event, box => page.tip.show(this.tell(box), event), () => page.tip.hide()));
     this.sheet.addEventListener("pointerleave", () => page.tip.hide());
     this.window.addEventListener("keydown", event => this.key(event));
-    new ResizeObserver(() => this.draw()).observe(this.window);
+    // Drawing changes the height only.
+    new ResizeObserver(() => { if (this.sheet.clientWidth !== this.pixels) this.draw(); }).observe(this.window);
   }
 
   // `groups` has their headings; an empty one takes no room.
@@ -76,8 +77,8 @@ class Boxes {
 
   draw() {
     const [from, to] = this.view;
-    const pixels = this.sheet.clientWidth || 1000;
-    const least = ((to - from) * LEAST_WIDTH) / pixels;
+    this.pixels = this.sheet.clientWidth;
+    const least = ((to - from) * LEAST_WIDTH) / (this.pixels || 1000);
     const drawn = [];
     const heights = this.groups.map(() => 0), deeper = this.groups.map(() => false);
     for (let at = 0; at < this.boxes.length && drawn.length < MOST_BOXES; at++) {
@@ -97,18 +98,18 @@ class Boxes {
       tops.push(top + (heading ? ROW : 0));
       top = tops[group] + heights[group] * ROW + (heading ? ROW / 2 : 0);
     });
-    const made = drawn.map(([at, row]) => this.box(this.boxes[at], at, tops[this.boxes[at].group] + row * ROW, pixels));
+    const made = drawn.map(([at, row]) => this.box(this.boxes[at], at, tops[this.boxes[at].group] + row * ROW));
     this.sheet.style.height = `${top}px`;
     this.sheet.replaceChildren(...headings, ...made);
     this.zoomOut.hidden = this.isWhole();
     if (this.axis) drawTicks(this.ticks, from, to);
   }
 
-  box(box, at, top, pixels) {
+  box(box, at, top) {
     const [from, to] = this.view;
     const place = value => (100 * (Math.min(Math.max(value, from), to) - from)) / (to - from);
     const left = place(box.from), width = place(box.to) - left;
-    const hasRoom = (width * pixels) / 100 >= TEXT_WIDTH;
+    const hasRoom = (width * this.pixels) / 100 >= TEXT_WIDTH;
     const made = element("div", { class: hasRoom ? "box" : "box narrow", "data-box": at }, hasRoom ? box.text : "");
     made.style.left = `${left}%`;
     made.style.width = `${width}%`;

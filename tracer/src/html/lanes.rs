@@ -1,13 +1,13 @@
 //! The longest calls of the busiest threads, as lanes over time.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use serde::{Serialize, Serializer};
 
 use super::functions::{Names, Number};
+use crate::analysis::top_calls::TopCalls;
+use crate::analysis::tree::CallTree;
 use crate::analysis::{Source, Visit};
-use crate::functions::Row;
 use crate::text::shown;
 
 /// Calls that are kept.
@@ -16,23 +16,10 @@ const MOST: usize = 20_000;
 const LANES: usize = 64;
 
 /// The longest calls so far.
-#[derive(Default)]
 pub(super) struct Longest {
-    /// The shortest is on top. Length, beginning and depth come first, so that what is kept does not hang on chance.
-    calls: BinaryHeap<Reverse<Call>>,
+    calls: TopCalls,
     /// Time in calls, by thread.
     busy_ns: Vec<u64>,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Call {
-    duration_ns: u64,
-    start_ns: u64,
-    depth: u32,
-    thread: u32,
-    row: Row,
-    off_cpu_ns: u64,
-    rss_bytes: i64,
 }
 
 /// What is drawn.
@@ -49,64 +36,60 @@ pub(super) struct Lanes {
 }
 
 /// A call: number of its lane, depth, function, beginning, length, part of it off CPU, change of resident memory.
-struct Drawn(usize, Number, Call);
+struct Drawn {
+    lane: usize,
+    function: Number,
+    start_ns: u64,
+    visit: Visit,
+}
 
 impl Serialize for Drawn {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(lane, number, call) = self;
-        (lane, call.depth, number, call.start_ns, call.duration_ns, call.off_cpu_ns, call.rss_bytes)
+        let Self { lane, function, start_ns, visit } = self;
+        let (depth, total) = (visit.call.depth, visit.call.total);
+        (lane, depth, function, start_ns, total.wall_ns, total.off_cpu_ns, total.rss_bytes)
             .serialize(serializer)
+    }
+}
+
+impl Default for Longest {
+    fn default() -> Self {
+        Self { calls: TopCalls::new(MOST), busy_ns: Vec::new() }
     }
 }
 
 impl Longest {
     /// Looks at a call.
     pub(super) fn add(&mut self, visit: &Visit) {
-        let call = &visit.call;
         let thread = visit.thread as usize;
         if thread >= self.busy_ns.len() {
             self.busy_ns.resize(thread + 1, 0);
         }
-        self.busy_ns[thread] = self.busy_ns[thread].saturating_add(call.own.wall_ns);
-        let call = Call {
-            duration_ns: call.total.wall_ns,
-            start_ns: call.start_ns,
-            depth: call.depth,
-            thread: visit.thread,
-            row: visit.row,
-            off_cpu_ns: call.total.off_cpu_ns,
-            rss_bytes: call.total.rss_bytes,
-        };
-        if self.calls.len() < MOST {
-            self.calls.push(Reverse(call));
-        } else if let Some(mut shortest) = self.calls.peek_mut()
-            && shortest.0 < call
-        {
-            *shortest = Reverse(call);
-        }
+        self.busy_ns[thread] = self.busy_ns[thread].saturating_add(visit.call.own.wall_ns);
+        self.calls.add(visit, visit.call.total.wall_ns);
     }
 
-    /// No call is left of so many. `start_ns`: beginning of the window.
-    pub(super) fn finish(self, source: &Source, all: u64, start_ns: u64, names: &mut Names) -> Lanes {
+    /// No call is left; `tree` has all of them, also those that are in the log's sums only.
+    pub(super) fn finish(self, source: &Source, tree: &CallTree, names: &mut Names) -> Lanes {
         let mut busiest: Vec<usize> = (0..self.busy_ns.len()).collect();
         busiest.sort_by_key(|&thread| Reverse(self.busy_ns[thread]));
-        let left_out = busiest.split_off(busiest.len().min(LANES)).len();
+        let threads_left_out = busiest.split_off(busiest.len().min(LANES)).len();
         busiest.sort_by_key(|&thread| source.threads()[thread]);
-        let lane = |thread: u32| busiest.iter().position(|&busy| busy == thread as usize);
-        let calls: Vec<_> = self
-            .calls
-            .into_sorted_vec()
-            .into_iter()
-            .filter_map(|Reverse(call)| {
-                let start_ns = call.start_ns.saturating_sub(start_ns);
-                Some(Drawn(lane(call.thread)?, names.of_row(source, call.row), Call { start_ns, ..call }))
+        let drawn = |visit: Visit| {
+            Some(Drawn {
+                lane: busiest.iter().position(|&busy| busy == visit.thread as usize)?,
+                function: names.of_row(source, visit.row),
+                start_ns: visit.call.start_ns.saturating_sub(source.start_ns()),
+                visit,
             })
-            .collect();
+        };
+        let calls: Vec<_> = self.calls.finish().into_iter().filter_map(drawn).collect();
+        let all: u64 = tree.calls().map(|(.., path)| path.sums.activations).sum();
         Lanes {
             threads: busiest.iter().map(|&thread| heading(source, thread as u32)).collect(),
             left_out: all.saturating_sub(calls.len() as u64),
             calls,
-            threads_left_out: left_out,
+            threads_left_out,
         }
     }
 }

@@ -1,28 +1,26 @@
 //! Resident memory over time, and the calls that added most of it.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
 
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::functions::{Names, Number};
-use crate::analysis::paths::Paths;
+use crate::analysis::rss_history::{Bucket, History, histories};
+use crate::analysis::top_calls::TopCalls;
+use crate::analysis::tree::CallTree;
 use crate::analysis::{Source, Visit};
 use crate::event::Member;
-use crate::functions::Row;
-use crate::log::rows::{amount, member};
-use crate::log::schema::RssRow;
 use crate::report::Report;
 
-/// Pieces that the window is cut into; of each the highest and the last value are drawn.
-const PIECES: u64 = 800;
+/// Parts of the window; of each the highest and the last value are drawn.
+const PARTS: usize = 800;
 /// Growths that are marked.
 const MARKS: usize = 12;
 /// Processes that get a line: those with the highest peaks.
 const LINES: usize = 12;
 
-/// A value that changes over time: time and value, where it is highest and at the end of each piece of the window.
+/// A value that changes over time: time and value.
 type Curve = Vec<(u64, i64)>;
 
 /// What is drawn.
@@ -40,57 +38,121 @@ pub(super) struct Timeline {
     left_out: u64,
 }
 
+/// A call that added much memory.
+#[derive(Serialize)]
+struct Growth {
+    bytes: i64,
+    start_ns: u64,
+    end_ns: u64,
+    pid: u32,
+    tid: u32,
+    /// The call and those it was made from, outermost first.
+    stack: Vec<Number>,
+}
+
+/// What the drawing needs to know of the calls.
+pub(super) struct CallsSeen {
+    growths: TopCalls,
+    /// When the last call of each process ended.
+    last_ns: FxHashMap<u32, u64>,
+}
+
+impl Default for CallsSeen {
+    fn default() -> Self {
+        Self { growths: TopCalls::new(MARKS), last_ns: FxHashMap::default() }
+    }
+}
+
+impl CallsSeen {
+    /// Looks at a call.
+    pub(super) fn add(&mut self, visit: &Visit) {
+        let call = &visit.call;
+        let last_ns = self.last_ns.entry(call.pid).or_default();
+        *last_ns = call.end_ns.max(*last_ns);
+        self.growths.add(visit, u64::try_from(call.own.rss_bytes).unwrap_or(0));
+    }
+}
+
 impl Timeline {
-    /// Reads the changes of memory. `start_ns`: beginning of the window; `calls`: what was seen of the calls.
+    /// Reads the changes of memory.
     pub(super) fn read(
         source: &mut Source,
         report: &Report,
-        start_ns: u64,
+        tree: &CallTree,
         calls: CallsSeen,
         names: &mut Names,
     ) -> Self {
-        let mut processes: BTreeMap<u32, Drawing> = BTreeMap::new();
-        let mut kinds = [Member::Anon, Member::File, Member::Shmem, Member::Swap]
-            .map(|member| (member, 0, Drawing::new((0, 0), report.window.duration_ns)));
-        source.rss(|row: &RssRow| {
-            let Some(member) = member(row.member) else { return };
-            let time_ns = amount(row.time_ns).saturating_sub(start_ns);
-            if member.in_rss() {
-                let pid = row.pid as u32;
-                let drawing = processes.entry(pid).or_insert_with(|| drawing(report, pid, time_ns));
-                drawing.set(time_ns, row.total);
-            }
-            for (_, value, drawing) in kinds.iter_mut().filter(|(kind, ..)| *kind == member) {
-                *value += row.delta;
-                drawing.set(time_ns, *value);
-            }
-        });
-        let mut processes: Vec<_> = processes.into_iter().collect();
-        processes.sort_by_key(|(_, drawing)| Reverse(drawing.peak));
-        let left_out = processes.split_off(processes.len().min(LINES)).len();
-        let last_ns = &calls.last_ns;
-        let seen_ns = |pid| last_ns.get(&pid).map_or(0, |last_ns| last_ns.saturating_sub(start_ns));
-        let duration_ns = report.window.duration_ns;
-        let changed = kinds.into_iter().filter(|(_, _, drawing)| drawing.has_changed);
+        let start_ns = source.start_ns();
+        let mut histories = histories(source, report, PARTS);
+        let part_ns = (report.window.duration_ns / PARTS as u64).max(1);
+        let kinds = kinds(&histories, part_ns);
+        histories.retain(|history| history.buckets.iter().any(has_changed));
+        histories
+            .sort_by_key(|history| Reverse(history.buckets.iter().map(|bucket| bucket.peak_bytes).max()));
+        let left_out = histories.split_off(histories.len().min(LINES)).len();
+        let seen_ns = |pid| calls.last_ns.get(&pid).map_or(0, |last_ns| last_ns.saturating_sub(start_ns));
+        let curve = |history: &History| curve(history, report, part_ns, seen_ns(history.pid));
         Self {
-            processes: processes
-                .into_iter()
-                .map(|(pid, drawing)| (pid, drawing.finish(seen_ns(pid))))
-                .collect(),
+            processes: histories.iter().map(|history| (history.pid, curve(history))).collect(),
             processes_left_out: left_out,
-            kinds: changed.map(|(member, _, drawing)| (name(member), drawing.finish(duration_ns))).collect(),
-            growths: calls.growths(source, start_ns, names),
+            kinds,
+            growths: growths(calls.growths, source, tree, names),
             left_out: report.account.thinned.map_or(0, |thinned| thinned.rss_changes),
         }
     }
 }
 
-/// The curve of a process: from the beginning on, or from its first change if it was forked meanwhile.
-fn drawing(report: &Report, pid: u32, first_ns: u64) -> Drawing {
-    let process = report.processes.iter().find(|process| process.pid == pid);
+fn has_changed(bucket: &Bucket) -> bool {
+    bucket.kinds != [0; 4]
+}
+
+/// The curve of a process: from the beginning on, or from its first change if it was forked meanwhile, to the last that
+/// was seen of it.
+fn curve(history: &History, report: &Report, part_ns: u64, seen_ns: u64) -> Curve {
+    let process = report.processes.iter().rfind(|process| process.pid == history.pid);
     let start = process.map_or(0, |process| process.rss_start_bytes);
     let is_forked = process.is_some_and(|process| process.parent.is_some());
-    Drawing::new((if is_forked { first_ns } else { 0 }, start), report.window.duration_ns)
+    let buckets = &history.buckets;
+    let first = if is_forked { buckets.iter().position(has_changed).unwrap_or(0) } else { 0 };
+    let last = buckets.iter().rposition(has_changed).unwrap_or(0);
+    let last = last.max((seen_ns / part_ns) as usize).min(PARTS - 1);
+    let mut curve = vec![(first as u64 * part_ns, start)];
+    for (bucket, part) in buckets[first..=last].iter().zip(first as u64..) {
+        for point in
+            [(part * part_ns + part_ns / 2, bucket.peak_bytes), ((part + 1) * part_ns, bucket.rss_bytes)]
+        {
+            draw(&mut curve, point);
+        }
+    }
+    curve
+}
+
+/// The change of each kind that there was, since the beginning.
+fn kinds(histories: &[History], part_ns: u64) -> Vec<(&'static str, Curve)> {
+    let members = [Member::Anon, Member::File, Member::Shmem, Member::Swap];
+    let curves = members.map(|member| {
+        let mut value = 0;
+        let mut curve = vec![(0, 0)];
+        for part in 0..PARTS {
+            value +=
+                histories.iter().map(|history| history.buckets[part].kinds[member as usize]).sum::<i64>();
+            draw(&mut curve, ((part as u64 + 1) * part_ns, value));
+        }
+        (name(member), curve)
+    });
+    curves.into_iter().filter(|(_, curve)| curve.iter().any(|(_, value)| *value != 0)).collect()
+}
+
+/// Adds a point; a line that goes on as it was needs only its end.
+fn draw(curve: &mut Curve, point: (u64, i64)) {
+    if let [.., before, last] = &mut curve[..]
+        && before.1 == last.1
+        && last.1 == point.1
+    {
+        *last = point;
+    } else {
+        curve.push(point);
+    }
 }
 
 fn name(member: Member) -> &'static str {
@@ -102,121 +164,18 @@ fn name(member: Member) -> &'static str {
     }
 }
 
-/// A curve that is being drawn.
-struct Drawing {
-    curve: Curve,
-    piece_ns: u64,
-    highest: (u64, i64),
-    last: (u64, i64),
-    end_ns: u64,
-    peak: i64,
-    has_changed: bool,
-}
-
-impl Drawing {
-    fn new(start: (u64, i64), end_ns: u64) -> Self {
-        let piece_ns = (end_ns / PIECES).max(1);
-        let (highest, last) = (start, start);
-        Self { curve: vec![start], piece_ns, highest, last, end_ns, peak: start.1, has_changed: false }
-    }
-
-    /// Later values come later, but for some that are written late: those count as if they came when they are written.
-    fn set(&mut self, time_ns: u64, value: i64) {
-        let time_ns = time_ns.clamp(self.last.0, self.end_ns.max(self.last.0));
-        let is_new_piece = time_ns / self.piece_ns != self.last.0 / self.piece_ns;
-        if is_new_piece {
-            self.close();
+fn growths(calls: TopCalls, source: &Source, tree: &CallTree, names: &mut Names) -> Vec<Growth> {
+    let growth = |visit: Visit| {
+        let call = visit.call;
+        let stack = tree.paths.stack(visit.path);
+        Growth {
+            bytes: call.own.rss_bytes,
+            start_ns: call.start_ns.saturating_sub(source.start_ns()),
+            end_ns: call.end_ns.saturating_sub(source.start_ns()),
+            pid: call.pid,
+            tid: call.tid,
+            stack: stack.into_iter().map(|row| names.of_row(source, row)).collect(),
         }
-        if is_new_piece || value > self.highest.1 {
-            self.highest = (time_ns, value);
-        }
-        self.last = (time_ns, value);
-        self.peak = self.peak.max(value);
-        self.has_changed = true;
-    }
-
-    fn close(&mut self) {
-        for point in [self.highest, self.last] {
-            if self.curve.last() != Some(&point) {
-                self.curve.push(point);
-            }
-        }
-    }
-
-    /// `seen_ns`: as long as it is known that there is a value.
-    fn finish(mut self, seen_ns: u64) -> Curve {
-        self.close();
-        let end = (seen_ns.min(self.end_ns).max(self.last.0), self.last.1);
-        if self.curve.last() != Some(&end) {
-            self.curve.push(end);
-        }
-        self.curve
-    }
-}
-
-/// What the drawing needs to know of the calls.
-#[derive(Default)]
-pub(super) struct CallsSeen {
-    /// Those that added most memory themselves; the smallest is on top.
-    largest: BinaryHeap<Reverse<(i64, Reverse<u64>, Kept)>>,
-    /// When the last call of each process ended.
-    last_ns: FxHashMap<u32, u64>,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Kept {
-    pid: u32,
-    tid: u32,
-    end_ns: u64,
-    /// Outermost first.
-    stack: Vec<Row>,
-}
-
-/// A call that added much memory.
-#[derive(Serialize)]
-pub(super) struct Growth {
-    bytes: i64,
-    start_ns: u64,
-    end_ns: u64,
-    pid: u32,
-    tid: u32,
-    /// The call and those it was made from, outermost first.
-    stack: Vec<Number>,
-}
-
-impl CallsSeen {
-    /// Looks at a call.
-    pub(super) fn add(&mut self, visit: &Visit, paths: &Paths) {
-        let call = &visit.call;
-        let last_ns = self.last_ns.entry(call.pid).or_default();
-        *last_ns = call.end_ns.max(*last_ns);
-        let bytes = call.own.rss_bytes;
-        let least = match self.largest.peek() {
-            Some(Reverse((least, ..))) if self.largest.len() == MARKS => *least,
-            _ => 0,
-        };
-        if bytes <= least {
-            return;
-        }
-        let kept = Kept { pid: call.pid, tid: call.tid, end_ns: call.end_ns, stack: paths.stack(visit.path) };
-        self.largest.push(Reverse((bytes, Reverse(call.start_ns), kept)));
-        if self.largest.len() > MARKS {
-            self.largest.pop();
-        }
-    }
-
-    /// The calls that added most; the largest comes first.
-    fn growths(self, source: &Source, start_ns: u64, names: &mut Names) -> Vec<Growth> {
-        let sorted = self.largest.into_sorted_vec().into_iter();
-        sorted
-            .map(|Reverse((bytes, Reverse(begin_ns), Kept { pid, tid, end_ns, stack }))| Growth {
-                bytes,
-                start_ns: begin_ns.saturating_sub(start_ns),
-                end_ns: end_ns.saturating_sub(start_ns),
-                pid,
-                tid,
-                stack: stack.into_iter().map(|row| names.of_row(source, row)).collect(),
-            })
-            .collect()
-    }
+    };
+    calls.finish().into_iter().map(growth).collect()
 }
