@@ -30,6 +30,9 @@ pub(super) struct ProcessMemory {
     /// Before the first change.
     pub(super) start: Option<i64>,
     end: i64,
+    /// Times of the changes that these two are of.
+    first_ns: u64,
+    last_ns: u64,
     /// What all changes came to.
     changed: i64,
     /// What those came to that the log has in its sums only.
@@ -88,16 +91,25 @@ impl Memory {
 
 impl ProcessMemory {
     fn before(&mut self, row: &RssRow) {
-        (self.start, self.end, self.peak) = (Some(row.total), row.total, row.total);
+        let time_ns = amount(row.time_ns);
+        if time_ns >= self.last_ns {
+            (self.start, self.end, self.peak) = (Some(row.total), row.total, row.total);
+            (self.first_ns, self.last_ns) = (0, time_ns);
+        }
     }
 
     fn moved(&mut self, row: &RssRow) {
-        if self.start.is_none() {
+        // A row may come later than its time says.
+        let time_ns = amount(row.time_ns);
+        if self.start.is_none() || time_ns < self.first_ns {
             let start = row.total.saturating_sub(row.delta);
-            (self.start, self.peak) = (Some(start), start);
+            (self.start, self.first_ns) = (Some(start), time_ns);
+            self.peak = self.peak.max(start);
+        }
+        if time_ns >= self.last_ns {
+            (self.end, self.last_ns) = (row.total, time_ns);
         }
         self.changed = self.changed.saturating_add(row.delta);
-        self.end = row.total;
         self.peak = self.peak.max(row.total);
     }
 
