@@ -46,6 +46,9 @@ pub trait Rows: Default + Send {
         self.len() == 0
     }
 
+    /// Takes all rows out, and keeps the room that they took.
+    fn clear(&mut self);
+
     /// Writes all columns.
     fn write(&self, group: &mut SerializedRowGroupWriter<'_, File>) -> Result<()>;
 
@@ -114,6 +117,10 @@ macro_rules! table {
 
             fn len(&self) -> usize {
                 [$(self.$name.len(),)*][0]
+            }
+
+            fn clear(&mut self) {
+                $(self.$name.clear();)*
             }
 
             fn write(&self, group: &mut SerializedRowGroupWriter<'_, File>) -> Result<()> {

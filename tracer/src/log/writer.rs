@@ -5,7 +5,7 @@ mod bound;
 mod files;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,6 +76,8 @@ pub struct LogWriter {
     last_closed: Instant,
     recording: Recording,
     to_writer: Option<SyncSender<Message>>,
+    /// Rows that were written, to be filled again: their memory is not taken from the system anew for each segment.
+    written: Receiver<CallRows>,
     writer: Option<JoinHandle<()>>,
     failure: Failure,
 }
@@ -112,8 +114,9 @@ impl LogWriter {
             source,
         })?;
         let (to_writer, from_pipeline) = sync_channel(QUEUE);
+        let (to_pipeline, written) = channel();
         let failure = Failure::default();
-        let files = Files::new(dir.to_owned(), options.max_bytes, Arc::clone(&failure));
+        let files = Files::new(dir.to_owned(), options.max_bytes, to_pipeline, Arc::clone(&failure));
         let writer = std::thread::Builder::new()
             .name("pytracer-log".into())
             .spawn(move || files.run(&from_pipeline))
@@ -133,6 +136,7 @@ impl LogWriter {
             last_closed: Instant::now(),
             recording,
             to_writer: Some(to_writer),
+            written,
             writer: Some(writer),
             failure,
         })
@@ -157,6 +161,7 @@ impl LogWriter {
     /// Closes the open segments now. Functions go first, so that they are in place before what uses them.
     pub fn close_segments(&mut self) {
         let Pending { functions, threads, calls, events, rss } = std::mem::take(&mut self.pending);
+        self.pending.calls = self.written.try_recv().unwrap_or_default();
         let thinned = self.thinner.as_mut().map(Thinner::take);
         self.last_closed = Instant::now();
         self.send(Message::Functions(functions));

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
 use log::warn;
@@ -53,18 +53,26 @@ pub(super) struct Files {
     segments: Segments,
     /// Of a log that is to keep within a size.
     bound: Option<Bound>,
+    /// Takes calls that were written back.
+    written: Sender<CallRows>,
     /// As last described.
     recording: Option<Recording>,
     failure: Arc<OnceLock<String>>,
 }
 
 impl Files {
-    pub(super) fn new(dir: PathBuf, max_bytes: Option<u64>, failure: Arc<OnceLock<String>>) -> Self {
+    pub(super) fn new(
+        dir: PathBuf,
+        max_bytes: Option<u64>,
+        written: Sender<CallRows>,
+        failure: Arc<OnceLock<String>>,
+    ) -> Self {
         Self {
             dir,
             origin: Origin::of_this_boot(),
             segments: Segments::default(),
             bound: max_bytes.map(Bound::new),
+            written,
             recording: None,
             failure,
         }
@@ -86,8 +94,13 @@ impl Files {
             _ if self.failure.get().is_some() => Ok(()),
             Message::Functions(rows) => self.names(&rows, |segments| &mut segments.functions),
             Message::Threads(rows) => self.names(&rows, |segments| &mut segments.threads),
-            Message::Calls(rows) => {
-                self.rows(&rows, |segments| &mut segments.calls, || times(rows.iter().map(|row| row.end_ns)))
+            Message::Calls(mut rows) => {
+                let times = || times(rows.iter().map(|row| row.end_ns));
+                self.rows(&rows, |segments| &mut segments.calls, times)?;
+                rows.clear();
+                // At the end nobody fills it again.
+                let _ = self.written.send(rows);
+                Ok(())
             }
             Message::Events(rows) => self.rows(
                 &rows,
