@@ -1,4 +1,7 @@
-//! What tracing costs: the program is `tests/examples/overhead`, built as the user and run as root.
+//! What tracing costs: the program is `tests/examples/overhead`, built as the user and run as root. What writing the event
+//! log takes by itself is told by `tracer/examples/log_writer.rs`.
+
+use std::process::Command;
 
 use anyhow::Result;
 use clap::Args;
@@ -35,6 +38,8 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
     run(cargo().args(["build", "--release", "--package", "tests", "--example", "overhead"]))?;
     let mut overhead = privilege::root(workspace::target("release/examples/overhead"))?;
     let sizes: &[(&str, u32)] = if options.log {
+        run(cargo().args(["build", "--release", "--package", "tracer", "--example", "log_writer"]))?;
+        run(&mut Command::new(workspace::target("release/examples/log_writer")))?;
         overhead.arg("--logs");
         &[("--lines", options.lines)]
     } else {
