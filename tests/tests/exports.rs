@@ -266,7 +266,7 @@ fn pandas_and_duckdb_read_rows() {
 /// Whoever reads may stop, and then nothing is said.
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
-    for format in ["collapsed", "svg", "csv", "parquet", "text"] {
+    for format in ["collapsed", "svg", "csv", "parquet", "firefox", "text"] {
         let mut child = Command::new(tracer::binary())
             .args(["export", &portrait().display().to_string(), "--rows", "calls", "-f", format, "-o", "-"])
             .stdin(Stdio::null())

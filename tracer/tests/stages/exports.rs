@@ -225,7 +225,10 @@ fn an_error_of_the_reader_comes_through() {
     }
     for format in <Format as clap::ValueEnum>::value_variants() {
         let error = format.write(&mut portrait(&[]), rows(Rows::Calls), &mut Closed).unwrap_err();
-        let kind = error.chain().find_map(|cause| Some(cause.downcast_ref::<std::io::Error>()?.kind()));
+        let kind = error.chain().find_map(|cause| match cause.downcast_ref::<serde_json::Error>() {
+            Some(error) => error.io_error_kind(),
+            None => Some(cause.downcast_ref::<std::io::Error>()?.kind()),
+        });
         assert_eq!(kind, Some(std::io::ErrorKind::BrokenPipe), "{format:?}: {error:#}");
     }
 }
