@@ -9,8 +9,8 @@ pub type PathId = u32;
 
 /// The path that all threads' paths go on from.
 pub const ROOT: PathId = 0;
-/// Paths told apart; a call beyond that is taken as if its thread had called it.
-const MOST: usize = 4 << 20;
+/// Paths told apart, which takes 250 MB with their sums; a call beyond that is taken as if its thread had called it.
+const MOST: usize = 1 << 20;
 
 /// What a path goes on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
