@@ -244,9 +244,7 @@ impl Source {
     /// If they find no room in the folder for temporary files.
     pub fn timeline(&mut self) -> io::Result<Timeline> {
         let mut timeline = Timeline::new()?;
-        let mut result = Ok(());
-        self.calls(timeline.filled(&mut result));
-        result?;
+        self.try_calls(|visit, _| timeline.add(visit))?;
         timeline.finish(&self.threads);
         Ok(timeline)
     }
@@ -258,7 +256,11 @@ impl Source {
     pub fn timeline_and_summary(&mut self) -> io::Result<(Timeline, Summary)> {
         let mut timeline = Timeline::new()?;
         let mut result = Ok(());
-        let summary = self.summary(timeline.filled(&mut result));
+        let summary = self.summary(|visit, _| {
+            if result.is_ok() {
+                result = timeline.add(visit);
+            }
+        });
         result?;
         timeline.finish(&self.threads);
         Ok((timeline, summary))

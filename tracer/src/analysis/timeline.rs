@@ -13,7 +13,6 @@ use std::os::unix::fs::FileExt as _;
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 use super::Visit;
-use super::paths::Paths;
 use super::walk::Threads;
 use crate::charge::{Began, Ended};
 use crate::functions::Row;
@@ -117,7 +116,7 @@ impl Timeline {
     }
 
     /// Adds a call, later ones first.
-    fn add(&mut self, visit: &Visit) -> io::Result<()> {
+    pub(super) fn add(&mut self, visit: &Visit) -> io::Result<()> {
         let at = visit.thread as usize;
         if at >= self.threads.len() {
             self.threads.resize_with(at + 1, Thread::default);
@@ -131,15 +130,6 @@ impl Timeline {
             self.length += size_of::<[Span; BLOCK]>() as u64;
         }
         Ok(())
-    }
-
-    /// What adds the calls that [`super::Source::calls`] hands on, until that fails.
-    pub(super) fn filled(&mut self, result: &mut io::Result<()>) -> impl FnMut(&Visit, &Paths) {
-        |visit, _| {
-            if result.is_ok() {
-                *result = self.add(visit);
-            }
-        }
     }
 
     /// All calls have been added.
