@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::json::Array;
+use super::json::{self, Array};
 use super::memory::Point;
 use super::trace::{Trace, cut};
 use super::{Export, Measure};
@@ -65,7 +65,7 @@ impl Export for Chrome {
     fn write(&self, source: &mut Source, _measure: Measure, out: &mut dyn Write) -> Result<()> {
         let mut trace = Trace::read(source)?;
         out.write_all(b"{\"displayTimeUnit\":\"ns\",\"otherData\":")?;
-        serde_json::to_writer(&mut *out, &trace.about())?;
+        json::write(out, &trace.about())?;
         out.write_all(b",\n\"traceEvents\":")?;
         let mut events = Array::begin(out)?;
         for pid in trace.pids() {

@@ -16,7 +16,7 @@ use fxprof_processed_profile::{
 
 use super::memory::Counter;
 use super::trace::Trace;
-use super::{Export, Measure};
+use super::{Export, Measure, json};
 use crate::analysis::Source;
 use crate::analysis::timeline::{Edge, Span};
 use crate::functions::Row;
@@ -41,7 +41,7 @@ impl Export for Firefox {
         }
         builder.counters(&mut trace)?;
         builder.about(&trace)?;
-        Ok(serde_json::to_writer(out, &builder.profile)?)
+        Ok(json::write(out, &builder.profile)?)
     }
 }
 

@@ -4,6 +4,14 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+/// Writes a value.
+///
+/// # Errors
+/// Those of the output as they are, so that it is told when nobody reads it.
+pub(super) fn write(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    Ok(serde_json::to_writer(out, value)?)
+}
+
 /// An array, one element a line.
 pub(super) struct Array<'w> {
     out: &'w mut dyn Write,
@@ -19,8 +27,7 @@ impl<'w> Array<'w> {
 
     /// Adds an element.
     pub(super) fn push(&mut self, element: &impl Serialize) -> io::Result<()> {
-        self.next()?;
-        Ok(serde_json::to_writer(&mut *self.out, element)?)
+        write(self.next()?, element)
     }
 
     /// The place for another element, to be written there.

@@ -5,6 +5,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anyhow::Result;
@@ -43,11 +44,10 @@ impl Export for Perfetto {
             packets.thread(ids, trace.thread_name(number))?;
             trace.timeline.edges(number, |edge| packets.edge(&trace, thread_track(ids), edge))?;
         }
-        let mut known: Vec<(u32, Counter)> = Vec::new();
+        let mut known = BTreeSet::new();
         trace.memory(|point| {
             let counter = (point.pid, point.counter);
-            if !known.contains(&counter) {
-                known.push(counter);
+            if known.insert(counter) {
                 packets.counter(counter)?;
             }
             let event = Event { counter_value: Some(point.bytes), ..Event::new(schema::COUNTER) };

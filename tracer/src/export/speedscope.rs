@@ -7,7 +7,7 @@ use std::io::Write;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::json::Array;
+use super::json::{self, Array};
 use super::trace::Trace;
 use super::{Export, Measure};
 use crate::analysis::Source;
@@ -41,11 +41,11 @@ impl Export for Speedscope {
         let trace = Trace::read(source)?;
         let about = trace.about();
         out.write_all(b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":")?;
-        serde_json::to_writer(&mut *out, &about.exporter)?;
+        json::write(out, &about.exporter)?;
         out.write_all(b",\"name\":")?;
-        serde_json::to_writer(&mut *out, &format!("pytracer, {}", about.start))?;
+        json::write(out, &format!("pytracer, {}", about.start))?;
         out.write_all(b",\n\"pytracer\":")?;
-        serde_json::to_writer(&mut *out, &about)?;
+        json::write(out, &about)?;
         out.write_all(b",\n\"shared\":{\"frames\":")?;
         let frames = frames(&trace, out)?;
         out.write_all(b"},\n\"profiles\":")?;
@@ -81,7 +81,7 @@ fn profile(trace: &Trace<'_>, number: usize, pid: u32, frames: &[u32], out: &mut
     let start_ns = trace.start_ns();
     let name = format!("{} of {}", trace.thread_name(number), trace.process_name(pid));
     out.write_all(b"{\"type\":\"evented\",\"unit\":\"nanoseconds\",\"name\":")?;
-    serde_json::to_writer(&mut *out, &name)?;
+    json::write(out, &name)?;
     out.write_all(b",\"startValue\":0,\"events\":")?;
     let mut end = trace.report.window.duration_ns;
     let mut events = Array::begin(out)?;
