@@ -263,3 +263,18 @@ impl Samples {
         builder.profile.add_sample(self.thread, builder.time(time_ns), stack, cpu, weight);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_much_is_refused_with_advice() {
+        assert!(refuse(MOST_CALLS, MOST_CALLS, "calls").is_ok());
+        let error = refuse(MOST_CALLS + 1, MOST_CALLS, "calls").unwrap_err().to_string();
+        assert!(
+            error.starts_with("1 000 001 calls are too many for this format, which holds 1 000 000: "),
+            "{error}"
+        );
+    }
+}

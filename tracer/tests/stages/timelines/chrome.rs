@@ -20,7 +20,7 @@ fn ns(time: &Value) -> u64 {
 }
 
 /// What its complete events come to: each lies in those of its thread that are open when it begins.
-fn sums(file: &Value) -> Sums {
+pub(super) fn sums(file: &Value) -> Sums {
     let mut sums = Sums::new();
     let mut open: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
     let mut last: BTreeMap<u64, u64> = BTreeMap::new();

@@ -19,7 +19,7 @@ fn function(thread: &Value, stack: &Value) -> String {
 }
 
 /// Self time by the weights of the samples, calls by the markers.
-fn sums(profile: &Value) -> Sums {
+pub(super) fn sums(profile: &Value) -> Sums {
     let mut sums = Sums::new();
     for thread in list(profile, &["threads"]) {
         let weights = list(thread, &["samples", "weight"]);

@@ -6,7 +6,7 @@ use tracer::export::Format;
 use super::{Sums, assert_golden, export, json, label, parts, report, reported, small_part};
 
 /// What its events come to, which must be balanced, nested and in order.
-fn sums(file: &Value) -> Sums {
+pub(super) fn sums(file: &Value) -> Sums {
     let frames: Vec<String> = file["shared"]["frames"]
         .as_array()
         .unwrap()
