@@ -10,7 +10,7 @@ use clap::Args;
 use super::export::create;
 use super::part::{PartArguments, verdict};
 use crate::analysis::measure::Measure;
-use crate::diff::flame::{self, Stacks};
+use crate::diff::flame::{Side, Stacks};
 use crate::diff::{Column, Diff, Per};
 use crate::report::Report;
 use crate::report::diff::render;
@@ -53,25 +53,16 @@ pub(super) struct Arguments {
     part: PartArguments,
 }
 
-/// What is read of a recording.
-struct Side {
-    report: Report,
-    stacks: Stacks,
-    verdict: ExitCode,
-}
-
 impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let (before, after) = (self.side(&self.before)?, self.side(&self.after)?);
-        let status = [before.verdict, after.verdict]
-            .into_iter()
-            .find(|&verdict| verdict != ExitCode::SUCCESS)
-            .unwrap_or(ExitCode::SUCCESS);
-        if let Some(path) = &self.flamegraph {
-            self.draw(path, &before, &after)?;
+        let mut stacks = self.flamegraph.as_ref().map(|_| Stacks::new(self.of));
+        let (before, before_verdict) = self.read(&self.before, Side::Before, stacks.as_mut())?;
+        let (after, after_verdict) = self.read(&self.after, Side::After, stacks.as_mut())?;
+        if let (Some(path), Some(stacks)) = (&self.flamegraph, stacks) {
+            self.draw(path, stacks, &before, &after)?;
         }
         if self.flamegraph.as_deref() != Some(Path::new("-")) {
-            let diff = Diff::new(before.report, after.report, self.per, self.sort);
+            let diff = Diff::new(before, after, self.per, self.sort);
             let text = if self.json {
                 diff.to_json()? + "\n"
             } else {
@@ -79,32 +70,30 @@ impl Arguments {
             };
             std::io::stdout().write_all(text.as_bytes())?;
         }
-        Ok(status)
+        Ok(if before_verdict == ExitCode::SUCCESS { after_verdict } else { before_verdict })
     }
 
-    fn side(&self, dir: &Path) -> Result<Side> {
+    fn read(&self, dir: &Path, side: Side, stacks: Option<&mut Stacks>) -> Result<(Report, ExitCode)> {
         let mut source = self.part.open(dir)?;
         let summary = source.summary(|_, _| {});
-        let stacks = if self.flamegraph.is_some() {
-            Stacks::new(&source, &summary, self.of)
-        } else {
-            Stacks::default()
-        };
-        Ok(Side { report: summary.report, stacks, verdict: verdict(&source) })
+        if let Some(stacks) = stacks {
+            stacks.add(side, &source, &summary);
+        }
+        Ok((summary.report, verdict(&source)))
     }
 
-    fn draw(&self, path: &Path, before: &Side, after: &Side) -> Result<()> {
-        let [before_ns, after_ns] = [before, after].map(|side| side.report.window.duration_ns.max(1));
-        let stacks = match self.per {
-            Per::Second => before.stacks.clone().scaled(after_ns as f64 / before_ns as f64),
-            Per::Total | Per::Call => before.stacks.clone(),
-        };
+    fn draw(&self, path: &Path, mut stacks: Stacks, before: &Report, after: &Report) -> Result<()> {
+        if self.per == Per::Second {
+            let [before_ns, after_ns] = [before, after].map(|report| report.window.duration_ns.max(1));
+            stacks.scale_before(after_ns as f64 / before_ns as f64);
+        }
         let mut out = create(path)?;
-        let notes = [("before", before), ("after", after)].map(|(name, side)| {
-            let account = &side.report.account;
+        let notes = [("before", before), ("after", after)].map(|(name, report)| {
+            let account = &report.account;
             format!("{name}: {} events, {} lost, {} repaired", account.events, account.lost, account.repaired)
         });
-        flame::write(&stacks, &after.stacks, self.of, &notes, &mut out)
+        stacks
+            .write(&notes, &mut out)
             .and_then(|()| out.flush())
             .with_context(|| format!("can't draw {}", path.display()))
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use tracer::analysis::measure::Measure;
 use tracer::analysis::{Source, scope::Scope};
-use tracer::diff::flame::{self, Stacks};
+use tracer::diff::flame::{Side, Stacks};
 use tracer::diff::{Column, Diff, FunctionDiff, Per, Presence};
 use tracer::pipeline::{NoSink, Pipeline};
 use tracer::report::diff::render;
@@ -174,32 +174,37 @@ after: account: 0 events, 0 lost, 0 repaired; calls open at attach 0, at detach
     assert!(lines.contains("\n</td>\\x1b[31m  m.py:9     new "), "{lines}");
 }
 
-fn stacks(scope: Scope, measure: Measure) -> Stacks {
+fn add(stacks: &mut Stacks, side: Side, scope: Scope) -> u64 {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/portrait");
     let mut source = Source::open(&dir, scope).unwrap();
     let summary = source.summary(|_, _| {});
-    let stacks = Stacks::new(&source, &summary, measure);
-    let weights: u64 = summary.tree.calls().map(|(_, _, sums)| measure.of(sums)).sum();
-    assert_eq!(stacks.total(), weights, "nothing is left out");
-    stacks
+    stacks.add(side, &source, &summary);
+    summary.report.functions.iter().map(|row| row.calls).sum()
 }
 
 #[test]
 fn the_flame_graph_holds_every_stack_of_both() {
-    let half = Scope { time_ns: 0..100_000_000, ..Scope::default() };
-    let (half, whole) = (stacks(half, Measure::Calls), stacks(Scope::default(), Measure::Calls));
-    let lines = flame::lines(&half, &whole);
-    assert!(lines.is_sorted());
-    let sum = |at: usize| -> u64 {
-        lines.iter().map(|line| line.rsplit(' ').nth(at).unwrap().parse::<u64>().unwrap()).sum()
-    };
-    assert_eq!((sum(1), sum(0)), (half.total(), whole.total()));
+    let mut stacks = Stacks::new(Measure::Calls);
+    let half = add(&mut stacks, Side::Before, Scope { time_ns: 0..100_000_000, ..Scope::default() });
+    let error = stacks.write(&[], &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().starts_with("nothing to draw"), "{error}");
+    let whole = add(&mut stacks, Side::After, Scope::default());
+    assert!(half < whole);
+    assert_eq!(stacks.totals(), [half, whole], "nothing is left out");
+    for least in [0, 1, 5, 1000] {
+        let lines = stacks.lines(least);
+        let sum = |at: usize| -> u64 {
+            lines.iter().map(|line| line.rsplit(' ').nth(at).unwrap().parse::<u64>().unwrap()).sum()
+        };
+        assert_eq!([sum(1), sum(0)], [half, whole], "what is small is part of its caller");
+    }
+    assert!(stacks.lines(0).len() > stacks.lines(5).len());
 
     let mut svg = Vec::new();
-    flame::write(&half, &whole, Measure::Calls, &["before: 3 lost".into()], &mut svg).unwrap();
+    stacks.write(&["before: 3 lost".into()], &mut svg).unwrap();
     let svg = String::from_utf8(svg).unwrap();
     assert!(svg.contains("before: 3 lost") && svg.contains("fib (") && svg.contains(" calls, "));
     assert!(svg.contains("&lt;/script&gt;&lt;b&gt;x:\\x1b[31m") && !svg.contains("</script><b>"));
-    let error = flame::write(&half, &Stacks::default(), Measure::Calls, &[], &mut Vec::new()).unwrap_err();
-    assert!(error.to_string().starts_with("nothing to draw"), "{error}");
+    stacks.scale_before(2.0);
+    assert_eq!(stacks.totals(), [2 * half, whole]);
 }
