@@ -12,9 +12,9 @@ use super::part::{PartArguments, verdict};
 use crate::analysis::measure::Measure;
 use crate::diff::flame::{Side, Stacks};
 use crate::diff::{Column, Diff, Per};
-use crate::report::Report;
 use crate::report::diff::render;
 use crate::report::table::{Sort, TableOptions};
+use crate::report::{Report, lines};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -88,13 +88,19 @@ impl Arguments {
             stacks.scale_before(after_ns as f64 / before_ns as f64);
         }
         let mut out = create(path)?;
-        let notes = [("before", before), ("after", after)].map(|(name, report)| {
-            let account = &report.account;
-            format!("{name}: {} events, {} lost, {} repaired", account.events, account.lost, account.repaired)
-        });
+        let lost = [before, after].map(|report| report.account.lost);
+        let notes: Vec<String> = [("before", before), ("after", after)]
+            .iter()
+            .flat_map(|(name, report)| footer(name, report))
+            .collect();
         stacks
-            .write(&notes, &mut out)
+            .write(lost, &notes, &mut out)
             .and_then(|()| out.flush())
             .with_context(|| format!("can't draw {}", path.display()))
     }
+}
+
+/// Cost and account of one of the two, each line with its name.
+fn footer(name: &str, report: &Report) -> Vec<String> {
+    lines::footer(report, false).lines().map(|line| format!("{name}: {}", line.trim())).collect()
 }

@@ -13,6 +13,7 @@ use crate::event::Function;
 use crate::export::uncharged;
 use crate::report::UNNAMED;
 use crate::text::shown;
+use crate::units::count;
 
 /// The part of the whole that is still drawn: with a smaller width nothing can be seen.
 const SMALLEST: u64 = 10_000;
@@ -110,18 +111,20 @@ impl Stacks {
         stacks.into_iter().map(|(stack, [before, after])| format!("{stack} {before} {after}")).collect()
     }
 
-    /// Writes the drawing, an SVG with the notes in it.
+    /// Writes the drawing, an SVG. Events lost before and after are shown in it, the notes are a comment.
     ///
     /// # Errors
     /// If it can't be written, or nothing is after.
-    pub fn write(&self, notes: &[String], out: &mut dyn Write) -> io::Result<()> {
+    pub fn write(&self, lost: [u64; 2], notes: &[String], out: &mut dyn Write) -> io::Result<()> {
         let [_, after] = self.totals();
         if after == 0 {
             return Err(io::Error::other("nothing to draw: no call of the second recording has any of that"));
         }
         let mut options = Options::default();
         options.title = "What changed".into();
-        options.subtitle = Some(subtitle(notes));
+        options.subtitle = Some(subtitle(lost));
+        // Two hyphens would end the comment.
+        options.notes = notes.join("\n").replace('-', "\u{2010}");
         options.count_name = self.measure.unit().into();
         options.deterministic = true;
         options.text_truncate_direction = TextTruncateDirection::Right;
@@ -187,7 +190,7 @@ fn frame(function: Option<&Function>) -> String {
     shown(&label).trim_start().replace(';', ":").replace("# ", "#")
 }
 
-fn subtitle(notes: &[String]) -> String {
-    let legend = "wide: after; red: more than before, blue: less; not drawn: what is gone, and below 0.01 %";
-    [&[legend.to_owned()], notes].concat().join("; ")
+fn subtitle([before, after]: [u64; 2]) -> String {
+    let lost = format!("events lost: {} before, {} after", count(before), count(after));
+    format!("as wide as after; red: more than before, blue: less, gone: not drawn; {lost}")
 }

@@ -186,7 +186,7 @@ fn add(stacks: &mut Stacks, side: Side, scope: Scope) -> u64 {
 fn the_flame_graph_holds_every_stack_of_both() {
     let mut stacks = Stacks::new(Measure::Calls);
     let half = add(&mut stacks, Side::Before, Scope { time_ns: 0..100_000_000, ..Scope::default() });
-    let error = stacks.write(&[], &mut Vec::new()).unwrap_err();
+    let error = stacks.write([0, 0], &[], &mut Vec::new()).unwrap_err();
     assert!(error.to_string().starts_with("nothing to draw"), "{error}");
     let whole = add(&mut stacks, Side::After, Scope::default());
     assert!(half < whole);
@@ -201,9 +201,14 @@ fn the_flame_graph_holds_every_stack_of_both() {
     assert!(stacks.lines(0).len() > stacks.lines(5).len());
 
     let mut svg = Vec::new();
-    stacks.write(&["before: 3 lost".into()], &mut svg).unwrap();
+    stacks.write([3, 0], &["before -- cut".into()], &mut svg).unwrap();
     let svg = String::from_utf8(svg).unwrap();
-    assert!(svg.contains("before: 3 lost") && svg.contains("fib (") && svg.contains(" calls, "));
+    assert!(
+        svg.contains("events lost: 3 before, 0 after")
+            && svg.contains("before \u{2010}\u{2010} cut")
+            && svg.contains("fib (")
+            && svg.contains(" calls, ")
+    );
     assert!(svg.contains("&lt;/script&gt;&lt;b&gt;x:\\x1b[31m") && !svg.contains("</script><b>"));
     stacks.scale_before(2.0);
     assert_eq!(stacks.totals(), [2 * half, whole]);
