@@ -15,6 +15,13 @@ fn a_browser_shows_the_flame_graph() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains(" functions: 0 changed, 0 of them new and 0 gone\n"), "{text}");
 
+    let nothing = folder.path().join("nothing.svg");
+    let path = nothing.display().to_string();
+    let output = tracer::run(["diff", &recording, &recording, "--function", "no", "--flamegraph", &path]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && error.contains("nothing to draw"), "{error}");
+    assert!(!nothing.exists(), "no file without a drawing");
+
     let mut browser = Browser::start();
     browser.open(&svg);
     let titles = browser.value("[...document.querySelectorAll('title')].map(title => title.textContent)");

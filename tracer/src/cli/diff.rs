@@ -87,16 +87,17 @@ impl Arguments {
             let [before_ns, after_ns] = [before, after].map(|report| report.window.duration_ns.max(1));
             stacks.scale_before(after_ns as f64 / before_ns as f64);
         }
-        let mut out = create(path)?;
         let lost = [before, after].map(|report| report.account.lost);
         let notes: Vec<String> = [("before", before), ("after", after)]
             .iter()
             .flat_map(|(name, report)| footer(name, report))
             .collect();
-        stacks
-            .write(lost, &notes, &mut out)
+        let mut svg = Vec::new();
+        stacks.write(lost, &notes, &mut svg).context("can't draw the flame graph")?;
+        let mut out = create(path)?;
+        out.write_all(&svg)
             .and_then(|()| out.flush())
-            .with_context(|| format!("can't draw {}", path.display()))
+            .with_context(|| format!("can't write {}", path.display()))
     }
 }
 
