@@ -28,7 +28,7 @@ pub(super) fn ensure() -> Result<()> {
     if !succeeds(Command::new(python_3_11::INTERPRETER).args(["-c", "import ensurepip, venv"])) {
         apt::install(&["python3.11-venv"], "Python's venv is missing")?;
     }
-    step("installing the readers of the event log");
+    step("installing what the tests need of PyPI");
     run(Command::new(python_3_11::INTERPRETER)
         .args(["-m", "venv", "--clear"])
         .arg(workspace::target("venv")))?;
