@@ -26,7 +26,7 @@ use markers::{AboutMarker, CallMarker};
 /// The format.
 pub(super) struct Firefox;
 
-/// Some 300 MB.
+/// They take some 220 MB.
 const MOST_CALLS: usize = 1_000_000;
 /// Changes of memory, 20 bytes each.
 const MOST_CHANGES: usize = 4_000_000;
