@@ -35,8 +35,8 @@ pub(super) struct ProcessMemory {
     last_ns: u64,
     /// What all changes came to.
     changed: i64,
-    /// What those came to that the log has in its sums only.
-    thinned: i64,
+    /// What those came to that the log has in its sums only, if there were any.
+    thinned: Option<i64>,
     peak: i64,
     outside: i64,
     no_frame: i64,
@@ -71,7 +71,7 @@ impl Memory {
 
     /// Takes in the sum of changes that are not in the log one by one.
     pub(super) fn add_thinned(&mut self, row: &ThinnedRow, is_asked_for: bool) {
-        let thinned = &mut self.processes.entry(row.pid as u32).or_default().thinned;
+        let thinned = self.processes.entry(row.pid as u32).or_default().thinned.get_or_insert(0);
         *thinned = thinned.saturating_add(row.rss_delta);
         if is_asked_for {
             self.charge((row.pid, row.tid, row.function_id), row.rss_delta);
@@ -121,8 +121,8 @@ impl ProcessMemory {
             }
             process.rss_end_bytes = self.end;
         }
-        if self.thinned != 0 {
-            let changed = self.changed.saturating_add(self.thinned);
+        if let Some(thinned) = self.thinned {
+            let changed = self.changed.saturating_add(thinned);
             process.rss_end_bytes = process.rss_start_bytes.saturating_add(changed);
         }
         process.rss_peak_bytes = process.rss_peak_bytes.max(self.peak).max(process.rss_end_bytes);
