@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Result, bail};
-use inferno::flamegraph::{self, Direction, Options};
+use inferno::flamegraph::{self, Direction, Options, TextTruncateDirection};
 
 use super::collapsed::Stacks;
 use super::notes::notes;
@@ -42,6 +42,7 @@ impl Export for Svg {
         measure.unit().clone_into(&mut options.count_name);
         options.direction = if self.icicle { Direction::Inverted } else { Direction::Straight };
         options.deterministic = true;
+        options.text_truncate_direction = TextTruncateDirection::Right;
         Ok(flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)?)
     }
 }
