@@ -103,8 +103,8 @@ impl ProcessMemory {
         let time_ns = amount(row.time_ns);
         if self.start.is_none() || time_ns < self.first_ns {
             let start = row.total.saturating_sub(row.delta);
+            self.peak = if self.start.is_some() { self.peak.max(start) } else { start };
             (self.start, self.first_ns) = (Some(start), time_ns);
-            self.peak = self.peak.max(start);
         }
         if time_ns >= self.last_ns {
             (self.end, self.last_ns) = (row.total, time_ns);
