@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::values::duration;
 use crate::analysis::Source;
 use crate::analysis::scope::Scope;
 use crate::filter::FunctionFilter;
@@ -90,16 +90,6 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     };
     let (from, to) = (end(from, 0).ok_or_else(wrong)?, end(to, u64::MAX).ok_or_else(wrong)?);
     if from < to { Ok((from, to)) } else { Err("the range ends before it begins".into()) }
-}
-
-/// A duration as people write it: 10s, 1m30s, 500ms, 2.5.
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => {
-            text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
-        }
-    }
 }
 
 #[cfg(test)]

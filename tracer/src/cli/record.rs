@@ -152,7 +152,7 @@ fn event_log(log: LogArguments, view: &ViewOptions) -> Result<(Option<Kept>, Opt
 
 /// A time that is not 0.
 fn duration(text: &str) -> Result<Duration, String> {
-    super::part::duration(text)
+    values::duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "not a time: write 10s, 1m30s or 500ms".into())
 }

@@ -1,5 +1,7 @@
 //! Values as people write them.
 
+use std::time::Duration;
+
 /// A number of bytes: 4096, 64K, 2GB, 3 MiB; K, M and G are powers of 1024.
 pub(super) fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -12,6 +14,16 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// A duration as people write it: 10s, 1m30s, 500ms, 2.5.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => {
+            text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok())
+        }
+    }
 }
 
 #[cfg(test)]

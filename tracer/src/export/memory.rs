@@ -45,7 +45,7 @@ impl Counter {
 /// The value of a counter from a time on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Point {
-    /// Monotonic amount; in each process never before the point that came before.
+    /// Monotonic nanoseconds; in each process never before the point that came before.
     pub(super) time_ns: u64,
     /// Process id.
     pub(super) pid: u32,
