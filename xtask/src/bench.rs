@@ -33,7 +33,11 @@ pub(crate) struct Options {
 
 /// Measures and prints the tables.
 pub(crate) fn measure(options: &Options) -> Result<()> {
-    setup::bench()?;
+    if options.log {
+        setup::bench_of_log()?;
+    } else {
+        setup::bench()?;
+    }
     build::release()?;
     run(cargo().args(["build", "--release", "--package", "tests", "--example", "overhead"]))?;
     let mut overhead = privilege::root(workspace::target("release/examples/overhead"))?;
