@@ -33,6 +33,7 @@ pub use crate::analysis::measure::Measure;
 use crate::analysis::tree::PathSums;
 use crate::event::Function;
 use crate::report::{FunctionReport, Report};
+pub(crate) use svg::{SMALLEST, drawing};
 
 pub use rows::Rows;
 

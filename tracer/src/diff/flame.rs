@@ -3,20 +3,18 @@
 
 use std::io::{self, Write};
 
-use inferno::flamegraph::{Options, TextTruncateDirection, from_lines};
+use inferno::flamegraph::from_lines;
 use rustc_hash::FxHashMap;
 
 use crate::analysis::Source;
 use crate::analysis::measure::Measure;
 use crate::analysis::source::Summary;
 use crate::event::Function;
-use crate::export::uncharged;
+use crate::export::{SMALLEST, drawing, uncharged};
 use crate::report::UNNAMED;
 use crate::text::shown;
 use crate::units::count;
 
-/// The part of the whole that is still drawn: with a smaller width nothing can be seen.
-const SMALLEST: u64 = 10_000;
 /// The stack that all others go on from.
 const ROOT: usize = 0;
 
@@ -120,14 +118,8 @@ impl Stacks {
         if after == 0 {
             return Err(io::Error::other("nothing to draw: no call of the second recording has any of that"));
         }
-        let mut options = Options::default();
-        options.title = "What changed".into();
+        let mut options = drawing("What changed", notes, self.measure);
         options.subtitle = Some(subtitle(lost));
-        // Two hyphens would end the comment.
-        options.notes = notes.join("\n").replace('-', "\u{2010}");
-        options.count_name = self.measure.unit().into();
-        options.deterministic = true;
-        options.text_truncate_direction = TextTruncateDirection::Right;
         // They are sorted by stack; sorted as whole lines, a name with blanks and digits could come between.
         options.no_sort = true;
         let lines = self.lines(after / SMALLEST);

@@ -13,7 +13,7 @@ use crate::text::shown;
 use crate::units::{count, duration};
 
 /// The part of the whole that is still drawn: with a smaller width nothing can be seen.
-const SMALLEST: u64 = 10_000;
+pub(crate) const SMALLEST: u64 = 10_000;
 
 /// The format.
 pub(super) struct Svg {
@@ -34,17 +34,23 @@ impl Export for Svg {
             lines.push(format!("{stack} {weight}"));
             Ok(())
         })?;
-        let mut options = Options::default();
-        title(measure).clone_into(&mut options.title);
+        let mut options = drawing(title(measure), &notes(source, &summary.report), measure);
         options.subtitle = Some(subtitle(source, summary.report.window.duration_ns));
-        // They become a comment, which two hyphens would end.
-        options.notes = notes(source, &summary.report).join("\n").replace('-', "\u{2010}");
-        measure.unit().clone_into(&mut options.count_name);
         options.direction = if self.icicle { Direction::Inverted } else { Direction::Straight };
-        options.deterministic = true;
-        options.text_truncate_direction = TextTruncateDirection::Right;
         Ok(flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)?)
     }
+}
+
+/// How flame graphs are drawn. The notes are a comment in the file.
+pub(crate) fn drawing(title: &str, notes: &[String], measure: Measure) -> Options<'static> {
+    let mut options = Options::default();
+    title.clone_into(&mut options.title);
+    // Two hyphens would end the comment.
+    options.notes = notes.join("\n").replace('-', "\u{2010}");
+    measure.unit().clone_into(&mut options.count_name);
+    options.deterministic = true;
+    options.text_truncate_direction = TextTruncateDirection::Right;
+    options
 }
 
 fn title(measure: Measure) -> &'static str {
