@@ -5,5 +5,6 @@
 pub mod layout;
 pub mod limits;
 pub mod record;
+pub mod sample;
 pub mod site;
 pub mod state;

@@ -13,6 +13,8 @@ pub const INSTRUCTION_CACHE: u32 = 16_384;
 pub const CODE_OBJECTS: u32 = 65_536;
 /// Frames reported when a thread's stack is read from its frame chain; deeper ones are cut, and said so.
 pub const CHAIN_FRAMES: u32 = 4_096;
+/// Frames of a sample; deeper stacks are cut, and said so: they are read while interrupts are off. A power of two.
+pub const SAMPLE_FRAMES: u32 = 256;
 /// States of the automaton that holds function globs against names in the kernel.
 pub const GLOB_STATES: u32 = 1_024;
 /// Bytes kept of a function's qualified name, from its beginning.

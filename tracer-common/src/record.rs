@@ -56,6 +56,8 @@ pub mod kind {
     /// [`super::TaskRecord`]: a traced process forked, and the kernel side has given the child an index; `other` is the
     /// parent.
     pub const FORK: u8 = 22;
+    /// [`super::SampleRecord`]: the stack of a thread at some moment.
+    pub const SAMPLE: u8 = 32;
 }
 
 /// Bits of [`Header::flags`]; their meaning depends on the kind.
@@ -73,6 +75,12 @@ pub mod flag {
     pub const OUTSIDE: u8 = 1;
     /// FORK: the child runs in its parent's memory until it calls exec (`vfork`, `posix_spawn`).
     pub const SHARED_MEMORY: u8 = 1;
+    /// SAMPLE: the stack was cut at [`crate::limits::SAMPLE_FRAMES`].
+    pub const STACK_CUT: u8 = 1;
+    /// SAMPLE: the loader has not told of this thread: its stack can't be found.
+    pub const UNKNOWN_THREAD: u8 = 2;
+    /// SAMPLE: the stack could not be read to its end, or is not one.
+    pub const UNREADABLE: u8 = 4;
     /// FUNCTION: the name was cut to `NAME_BYTES` (its beginning is kept).
     pub const NAME_CUT: u8 = 1;
     /// FUNCTION: the file name was cut to `FILE_BYTES` (its end is kept).
@@ -114,6 +122,18 @@ record! {
         frame: u64,
         /// Address of the frame that called it; 0: none, or not readable.
         caller: u64,
+    }
+}
+
+record! {
+    /// A thread's stack: so many function ids of 4 bytes follow, innermost first. `header.value` is the process index.
+    SampleRecord, 24, {
+        /// See [`Header`].
+        header: Header,
+        /// How many functions.
+        functions: u32,
+        /// One of [`crate::sample::origin`].
+        origin: u32,
     }
 }
 

@@ -128,6 +128,8 @@ pub struct Code {
     pub id: u32,
     /// 1: no glob matches, its events are not sent.
     pub unwanted: u32,
+    /// Where no probe tells that a code object is freed: what its names were when they were sent; else 0.
+    pub guard: u64,
 }
 
 /// One entry of the cache from a RESUME instruction to its function.
@@ -194,8 +196,12 @@ pub mod total {
     pub const SPACES: u32 = 8;
     /// Processes that were not followed from their fork on: no index was left, or no room to tell the loader.
     pub const NOT_FOLLOWED: u32 = 9;
+    /// Times that a sampling program ran for a traced thread.
+    pub const SAMPLES: u32 = 10;
+    /// What those took, nanoseconds.
+    pub const SAMPLES_NS: u32 = 11;
     /// How many there are.
-    pub const COUNT: u32 = 10;
+    pub const COUNT: u32 = 12;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.

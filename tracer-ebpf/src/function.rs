@@ -250,12 +250,47 @@ pub(crate) extern "C" fn of_code(process: u32, image: u32, code: u64, time_ns: u
         let known = unsafe { *known };
         return u64::from(known.id) | if known.unwanted != 0 { cached::UNWANTED } else { 0 };
     }
-    introduce(key, image, interpreter.code_type, time_ns)
+    introduce(key, image, interpreter.code_type, 0, time_ns)
+}
+
+/// The same where no probe tells when a code object is freed: what is known of its address holds only while its names
+/// are what they were.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn of_guarded_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
+    let Some(interpreter) = interpreter(process) else { return NOT_CODE };
+    let Some(layout) = LAYOUTS.get_ptr(image) else { return NOT_CODE };
+    // SAFETY: a live map value.
+    let Some(guard) = guard(unsafe { &*layout }, code) else { return NOT_CODE };
+    let key = CodeKey { code, process, space: interpreter.space };
+    if let Some(known) = CODES.get_ptr(key) {
+        // SAFETY: a live map value.
+        let known = unsafe { *known };
+        if known.guard == guard {
+            return u64::from(known.id) | if known.unwanted != 0 { cached::UNWANTED } else { 0 };
+        }
+    }
+    introduce(key, image, interpreter.code_type, guard, time_ns)
+}
+
+/// A number that changes with a code object's names: of its line, the addresses of both strs, and what the interpreter
+/// has computed of them (length and hash).
+#[inline(always)]
+fn guard(layout: &Layout, code: u64) -> Option<u64> {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let str_of = |object: u64| read_user::<[u64; 2]>(object + u64::from(layout.str_length));
+    let name = read_user::<u64>(code + u64::from(layout.code_name))?;
+    let file = read_user::<u64>(code + u64::from(layout.code_file))?;
+    let line = read_user::<u32>(code + u64::from(layout.code_first_line))?;
+    let ([name_length, name_hash], [file_length, file_hash]) = (str_of(name)?, str_of(file)?);
+    let parts = [name, file, name_length, name_hash, file_length, file_hash];
+    Some(parts.into_iter().fold(u64::from(line) + 1, |all, part| (all ^ part).wrapping_mul(ODD)) | 1)
 }
 
 /// Sends a new function's names and gives it an id.
 #[inline(always)]
-fn introduce(key: CodeKey, image: u32, code_type: u64, time_ns: u64) -> u64 {
+fn introduce(key: CodeKey, image: u32, code_type: u64, guard: u64, time_ns: u64) -> u64 {
     let CodeKey { code, process, .. } = key;
     let Some(layout) = LAYOUTS.get_ptr(image) else { return NOT_CODE };
     // SAFETY: a live map value.
@@ -279,7 +314,7 @@ fn introduce(key: CodeKey, image: u32, code_type: u64, time_ns: u64) -> u64 {
         Sent::Yes => 0,
         Sent::Unwanted => 1,
     };
-    let _ = CODES.insert(key, Code { id: id as u32, unwanted }, 0);
+    let _ = CODES.insert(key, Code { id: id as u32, unwanted, guard }, 0);
     if unwanted != 0 { id | cached::UNWANTED } else { id }
 }
 

@@ -14,12 +14,13 @@ mod mm;
 mod probes;
 mod registers;
 mod ring;
+mod stack;
 mod text;
 mod thread;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, uprobe},
-    programs::{BtfTracePointContext, ProbeContext},
+    macros::{btf_tracepoint, perf_event, uprobe},
+    programs::{BtfTracePointContext, PerfEventContext, ProbeContext},
 };
 
 /// A frame begins or is resumed.
@@ -102,6 +103,13 @@ fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exit")]
 fn sched_process_exit(ctx: BtfTracePointContext) -> i32 {
     probes::process::exit(&ctx);
+    0
+}
+
+/// Some time has passed on this CPU.
+#[perf_event]
+fn sample(ctx: PerfEventContext) -> u32 {
+    probes::sample::tick(&ctx);
     0
 }
 

@@ -12,6 +12,7 @@ use tracer_common::{
         CODE_OBJECTS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES,
         THREADS as MAX_THREADS,
     },
+    sample::{PythonThread, SampleBuffer, SampledProcess},
     state::{
         CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Thread,
         total,
@@ -80,6 +81,22 @@ pub(crate) static INSTRUCTIONS: Array<CachedInstruction> = Array::with_max_entri
 #[map]
 pub(crate) static GLOBS: Array<GlobState> = Array::with_max_entries(GLOB_STATES, 0);
 
+/// Where the interpreters of sampled processes keep their frames, by process index.
+#[map]
+pub(crate) static SAMPLED: Array<SampledProcess> = Array::with_max_entries(MAX_PROCESSES, 0);
+
+/// Thread states, by thread slot.
+#[map]
+pub(crate) static PYTHON_THREADS: Array<PythonThread> = Array::with_max_entries(MAX_THREADS, 0);
+
+/// What the loader knows as a thread's stack, as a hash, by thread slot; 0: nothing.
+#[map]
+pub(crate) static SENT_STACKS: Array<u64> = Array::with_max_entries(MAX_THREADS, 0);
+
+/// Where samples are put together: one for timers, which may come in between, one for changes of memory.
+#[map]
+pub(crate) static SAMPLES: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_entries(2, 0);
+
 /// Single numbers, see [`total`].
 #[map]
 pub(crate) static TOTALS: Array<u64> = Array::with_max_entries(total::COUNT, 0);
@@ -120,6 +137,9 @@ static FOLLOW: u32 = 0;
 
 #[unsafe(no_mangle)]
 static WATCH_EXEC: u32 = 0;
+
+#[unsafe(no_mangle)]
+static SAMPLING: u32 = 0;
 
 /// Reads one of the kernel's offsets; the verifier sees a constant.
 macro_rules! kernel_offset {
@@ -163,6 +183,13 @@ pub(crate) fn following() -> bool {
 pub(crate) fn watch_exec() -> bool {
     // SAFETY: a static of this program; volatile because the loader changes it before loading.
     unsafe { ptr::read_volatile(&raw const WATCH_EXEC) != 0 }
+}
+
+/// Are stacks read by samples, not followed by probes?
+#[inline(always)]
+pub(crate) fn sampling() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const SAMPLING) != 0 }
 }
 
 /// Adds to one of the single numbers and returns its value before.

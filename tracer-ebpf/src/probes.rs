@@ -3,4 +3,5 @@
 pub(crate) mod frame;
 pub(crate) mod memory;
 pub(crate) mod process;
+pub(crate) mod sample;
 pub(crate) mod sched;

@@ -10,6 +10,7 @@ mod multi;
 pub mod namespace;
 mod offsets;
 mod release;
+mod sampling;
 mod tables;
 pub mod threads;
 pub mod uprobe;
@@ -29,6 +30,7 @@ use aya_log::EbpfLogger;
 use tracer_common::{
     layout::Layout,
     limits::{PROCESSES, RING_BYTES, THREADS},
+    sample::{PythonThread, SampledProcess},
     state::{Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process},
 };
 use zerocopy::IntoBytes as _;
@@ -75,6 +77,8 @@ pub struct LoadOptions {
     pub follow: bool,
     /// Function globs are given: the kernel side checks each function.
     pub filtering: bool,
+    /// Stacks are sampled ([`Kernel::start_sampling`]), and no probe is put anywhere.
+    pub sampling: bool,
     /// What the kernel programs log.
     pub log_level: log::LevelFilter,
 }
@@ -86,6 +90,7 @@ impl Default for LoadOptions {
             unknown: Unknown::default(),
             follow: false,
             filtering: false,
+            sampling: false,
             log_level: log::LevelFilter::Off,
         }
     }
@@ -120,6 +125,8 @@ pub struct Kernel {
     current: PerCpuArray<MapData, u32>,
     free_threads: Queue<MapData, u32>,
     free_processes: Queue<MapData, u32>,
+    sampled: Array<MapData, SampledProcess>,
+    python_threads: Array<MapData, PythonThread>,
     layouts: Array<MapData, Layout>,
     codes: HashMap<MapData, CodeKey, Code>,
     globs: Array<MapData, GlobState>,
@@ -149,12 +156,13 @@ impl Kernel {
             .override_global("FOLLOW", &u32::from(options.follow), true)
             .override_global("WATCH_EXEC", &u32::from(options.watches_exec()), true)
             .override_global("FILTERING", &u32::from(options.filtering), true)
+            .override_global("SAMPLING", &u32::from(options.sampling), true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", options.ring_bytes)
             .load(OBJECT)
             .map_err(refused)?;
-        let multi = load_multi(&ebpf, &offsets, options);
-        if multi.is_none() {
+        let multi = if options.sampling { None } else { load_multi(&ebpf, &offsets, options) };
+        if multi.is_none() && !options.sampling {
             load_perf(&mut ebpf)?;
         }
         let ring = RingBuf::try_from(take(&mut ebpf, "RING"))?;
@@ -171,6 +179,8 @@ impl Kernel {
             current: PerCpuArray::try_from(take(&mut ebpf, "CURRENT"))?,
             free_threads: Queue::try_from(take(&mut ebpf, "FREE_THREADS"))?,
             free_processes: Queue::try_from(take(&mut ebpf, "FREE_PROCESSES"))?,
+            sampled: Array::try_from(take(&mut ebpf, "SAMPLED"))?,
+            python_threads: Array::try_from(take(&mut ebpf, "PYTHON_THREADS"))?,
             layouts: Array::try_from(take(&mut ebpf, "LAYOUTS"))?,
             codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
             globs: Array::try_from(take(&mut ebpf, "GLOBS"))?,

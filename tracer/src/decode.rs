@@ -5,12 +5,13 @@ use tracer_common::{
     limits::{FILE_BYTES, NAME_BYTES},
     record::{
         CalledRecord, CountersRecord, FrameRecord, FunctionRecord, Header, LossRecord, RssBaseRecord,
-        RssRecord, TaskRecord, flag, kind,
+        RssRecord, SampleRecord, TaskRecord, flag, kind,
     },
+    sample::origin,
 };
 use zerocopy::FromBytes;
 
-use crate::event::{Cause, Event, FrameEvent, Function, Member, UnseenEnd};
+use crate::event::{Cause, Event, FrameEvent, Function, Member, Origin, Sample, SampledStack, UnseenEnd};
 
 /// Resident memory counters count pages of this many bytes (x86-64).
 const PAGE_BYTES: i64 = 4096;
@@ -64,6 +65,7 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         }
         kind::FUNCTION => function(&record(bytes, header.kind)?),
         kind::THREAD..=kind::FORK => task(&record(bytes, header.kind)?),
+        kind::SAMPLE => sample(bytes)?,
         kind => return Err(DecodeError::Unknown { kind, value: header.value }),
     })
 }
@@ -126,6 +128,30 @@ fn rss(record: &RssRecord) -> Result<Event, DecodeError> {
     };
     let delta_bytes = i64::from(record.delta_pages) * PAGE_BYTES;
     Ok(Event::Rss { time_ns, process, cause, member, delta_bytes })
+}
+
+/// The ids of the functions stand behind the record.
+fn sample(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let short = DecodeError::Short { kind: kind::SAMPLE, length: bytes.len() };
+    let (record, rest) = SampleRecord::read_from_prefix(bytes).map_err(|_| short)?;
+    let Header { time_ns, thread, kind, flags, .. } = record.header;
+    let origin = match record.origin {
+        origin::PYTHON => Origin::Python,
+        origin::NATIVE => Origin::Native,
+        origin::SYSTEM => Origin::System,
+        origin::MEMORY => Origin::Memory,
+        value => return Err(DecodeError::Unknown { kind, value }),
+    };
+    let stack = if flags & flag::UNKNOWN_THREAD != 0 {
+        SampledStack::UnknownThread
+    } else if flags & flag::UNREADABLE != 0 {
+        SampledStack::Unreadable
+    } else {
+        let ids = rest.get(..4 * record.functions as usize).ok_or(short)?;
+        let functions = ids.as_chunks().0.iter().map(|&id| u32::from_ne_bytes(id)).collect();
+        SampledStack::Functions { functions, cut: flags & flag::STACK_CUT != 0 }
+    };
+    Ok(Event::Sample(Sample { time_ns, thread, origin, samples: 1, weight_ns: None, stack }))
 }
 
 fn task(record: &TaskRecord) -> Event {

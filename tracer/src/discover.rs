@@ -13,7 +13,7 @@ mod plans;
 mod script;
 mod users;
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io, ops::Range, path::PathBuf};
 
 use procfs::{
     ProcError,
@@ -46,6 +46,8 @@ pub struct PythonProcess {
     pub image: ImageFile,
     /// What to add to addresses in the file to get those in the process.
     pub bias: u64,
+    /// Where the interpreter's own code is in the process.
+    pub text: Range<u64>,
     /// When it started, in clock ticks since boot: tells it from a later process with the same id.
     pub start_ticks: u64,
 }
@@ -169,8 +171,8 @@ fn inspect_with(pid: u32, seen: &mut image::Seen) -> Result<PythonProcess, NotTr
         Some(found) if found.kind == Kind::PyPy => return Err(NotTraceable::PyPy(pid)),
         Some(found) => found,
     };
-    let (image, bias, start_ticks) = (found.image, found.bias, before.starttime);
-    Ok(PythonProcess { pid, image, bias, start_ticks })
+    let image::Found { image, bias, text, .. } = found;
+    Ok(PythonProcess { pid, image, bias, text, start_ticks: before.starttime })
 }
 
 fn stat(pid: u32) -> Result<Stat, NotTraceable> {

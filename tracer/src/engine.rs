@@ -204,6 +204,7 @@ impl<S: CallSink> Worker<S> {
             {
                 return;
             }
+            Event::Sample(sample) if sample.time_ns > self.until_ns => return,
             Event::Loss { lost, .. } => {
                 self.progress.lost.fetch_add(*lost, Ordering::Relaxed);
             }

@@ -108,6 +108,54 @@ pub enum FrameEvent {
     },
 }
 
+/// What a thread was doing when a sample was taken of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Running the interpreter's own code.
+    Python,
+    /// Running code of another file, or of none.
+    Native,
+    /// In the kernel.
+    System,
+    /// Not running.
+    OffCpu,
+    /// Changing its resident memory; the change is the thread's next [`Event::Rss`].
+    Memory,
+}
+
+/// The stack of a thread at some moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When.
+    pub time_ns: u64,
+    /// Which thread.
+    pub thread: Slot,
+    /// What it was doing.
+    pub origin: Origin,
+    /// How many samples this is: a thread that does not run has the same stack each time.
+    pub samples: u64,
+    /// The time that they stand for; `None`: one period.
+    pub weight_ns: Option<u64>,
+    /// The stack.
+    pub stack: SampledStack,
+}
+
+/// What was found as a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SampledStack {
+    /// These functions; none: the thread ran no Python function.
+    Functions {
+        /// Innermost first.
+        functions: Vec<FunctionId>,
+        /// There are more, further out.
+        cut: bool,
+    },
+    /// It was not known yet where the thread has its stack.
+    UnknownThread,
+    /// It could not be read, or was not a stack.
+    Unreadable,
+}
+
 /// One decoded record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -173,6 +221,8 @@ pub enum Event {
         /// Bytes by member.
         bytes: [i64; 4],
     },
+    /// A sample was taken.
+    Sample(Sample),
     /// A code object was seen for the first time.
     Function {
         /// Its id.

@@ -5,6 +5,7 @@ mod core;
 mod instances;
 mod options;
 mod processes;
+mod sampled;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,9 @@ mod thread;
 use self::core::Core;
 use crate::event::{Event, ProcessIndex, Slot};
 use crate::report::{Report, Status};
-pub use options::{Counts, Ending, PipelineOptions, ProcessTotals, ThreadTotals};
+pub use options::{Counts, Ending, PipelineOptions, ProcessTotals, SamplingCost, ThreadTotals};
 pub use processes::ProcessAbout;
+pub use sampled::{SampledPath, TakenSample};
 pub use sink::{CallSink, NoSink};
 
 /// The stages from events to sums. `S` gets every call besides.

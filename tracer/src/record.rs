@@ -76,6 +76,8 @@ pub struct Options {
     pub filter: FunctionFilter,
     /// Where the events are to come from.
     pub source: SourceChoice,
+    /// Samples a second and CPU, where they come from samples ([`SourceChoice::Sample`]).
+    pub sample_rate: Option<u32>,
     /// Where to keep the event log, and what it is to hold.
     pub log: Option<(PathBuf, LogOptions)>,
     /// Size of the ring buffer in bytes.
@@ -174,16 +176,20 @@ impl Session {
             unknown: options.targets.unknown(),
             follow: options.follow,
             filtering: !options.filter.is_all(),
+            sampling: options.sample_rate.is_some(),
             log_level: log::max_level(),
         })?;
         if let Some(automaton) = options.filter.automaton() {
             kernel.set_globs(&automaton)?;
         }
         let mut receiver = Receiver::new(ring).context("watch the ring buffer")?;
-        let hit_cost_ns = calibrate::hit_cost_ns(&mut kernel)?;
+        let hit_cost_ns = match options.sample_rate {
+            None => calibrate::hit_cost_ns(&mut kernel)?,
+            Some(_) => 0,
+        };
         // The calibration's own records.
         while !receiver.drain().is_empty() {}
-        let mut followed = Followed::new(kernel, options.source);
+        let mut followed = Followed::new(kernel, options.source, options.sample_rate);
         if log.is_some() {
             followed.name_threads();
         }
@@ -197,12 +203,18 @@ impl Session {
         let log_failure = log.as_ref().map(LogWriter::failure_watch);
         let window_start_ns = monotonic_ns();
         let engine = Engine::start(
-            PipelineOptions { window_start_ns, start_unix_ns: unix_ns(), filter: options.filter.clone() },
+            PipelineOptions {
+                window_start_ns,
+                start_unix_ns: unix_ns(),
+                filter: options.filter.clone(),
+                sample_rate: options.sample_rate,
+            },
             log,
         )?;
         let lines: Vec<_> =
             hooked.into_iter().map(|process| followed.add(process, &engine)).collect::<Result<_>>()?;
         lines.iter().flatten().for_each(|line| note(line));
+        followed.start_sampling(&engine)?;
         if options.targets.unknown() != Unknown::Ignored {
             note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
         }
@@ -223,12 +235,14 @@ impl Session {
         let deadline = duration.map(|duration| begin + duration);
         let mut drain = interval(INTERVAL);
         let mut look = interval(LOOK);
+        let mut samples = self.followed.sample_interval().map(interval);
         drain.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = drain.tick() => self.drain(),
                 () = self.receiver.woken() => self.drain(),
+                due = due(&mut samples) => self.followed.sample_sleepers(due, &self.engine),
                 _ = look.tick() => {
                     self.followed.look(&self.engine);
                     self.line.show(begin.elapsed(), self.engine.progress(), self.followed.pids());
@@ -271,6 +285,7 @@ impl Session {
                 self.engine.tell(Message::Records(chunk));
             }
             self.followed.react(&chunk, &self.engine);
+            self.followed.find_unknown_threads(&chunk);
             if !full {
                 break;
             }
@@ -282,6 +297,7 @@ impl Session {
         let end_ns = monotonic_ns();
         let threads = self.followed.threads(end_ns);
         let silent = self.followed.silent(end_ns);
+        let sampling = self.followed.finish_sampling(&self.engine);
         // What is in the ring buffer first, then the rest: only records of after the end are left out.
         self.drain();
         self.engine.tell(Message::Until(end_ns));
@@ -307,6 +323,7 @@ impl Session {
             lost_tasks,
             probe_hits,
             probe_cost_ns: probe_hits * self.hit_cost_ns,
+            sampling,
             notes,
         };
         Ok(self.engine.finish(ending))
@@ -324,6 +341,13 @@ fn thread_totals(
         since => end_ns.saturating_sub(since),
     };
     ThreadTotals { thread, off_cpu_ns: state.off_cpu_ns + out_ns, faults: state.faults }
+}
+
+/// When the next look at sleeping threads was due, once it is; never without a timer.
+async fn due(timer: &mut Option<tokio::time::Interval>) -> u64 {
+    let Some(timer) = timer else { return std::future::pending().await };
+    let late = timer.tick().await.elapsed();
+    monotonic_ns().saturating_sub(late.as_nanos() as u64)
 }
 
 fn wait_for(mut child: Child) -> oneshot::Receiver<u8> {

@@ -4,6 +4,7 @@ pub mod diff;
 pub(crate) mod fit;
 pub(crate) mod grid;
 pub(crate) mod lines;
+pub(crate) mod sampled;
 pub mod table;
 mod thinned;
 
@@ -12,8 +13,10 @@ use std::cmp::Reverse;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::charge::Cost;
 use crate::event::Function;
 use crate::summary::FunctionSums;
+pub use sampled::{SampledFunction, Sampling};
 pub use thinned::{Thinned, Thinning};
 
 /// Version of the JSON form.
@@ -102,8 +105,9 @@ pub struct ProcessReport {
     pub inner_pids: Vec<u32>,
 }
 
-/// The sums of one function.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The sums of one function. Where it was sampled, nothing is counted ([`sampled::COUNTS`]): that is 0 here, and null in
+/// the JSON form.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionReport {
     /// Number of its process; absent: sums of all processes ([`Report::merged`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +153,9 @@ pub struct FunctionReport {
     /// Calls and resumptions made directly by it.
     #[serde(default)]
     pub calls_made: u64,
+    /// What samples tell of it; absent: it was not sampled.
+    #[serde(flatten)]
+    pub sampled: Option<SampledFunction>,
 }
 
 /// Whether all was seen, what had to be made good, and what the run cost the traced processes.
@@ -195,6 +202,9 @@ pub struct Account {
     /// What the event log has in its sums only; absent: nothing, or there is no log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinned: Option<Thinned>,
+    /// How it was sampled; absent: it was not, every call was traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
     /// What the reader should know besides.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -204,7 +214,10 @@ impl Report {
     /// Puts a report together. Rows of the same function become one, functions never called are left out.
     pub fn new(status: Status, rows: impl IntoIterator<Item = FunctionReport>) -> Self {
         let mut functions = joined(rows.into_iter().chain(status.processes.iter().flat_map(special_rows)));
-        functions.retain(|row| row.activations > 0 || row.self_rss_bytes != 0);
+        functions.retain(FunctionReport::was_seen);
+        if status.account.sampling.is_some() {
+            sampled::set_shares(&mut functions);
+        }
         functions.sort_by(|a, b| order(a).cmp(&order(b)));
         let Status { window, processes, account } = status;
         Self { schema: SCHEMA, window, processes, functions, account }
@@ -215,6 +228,7 @@ impl Report {
     pub fn merged(mut self) -> Self {
         let rows = self.functions.into_iter().map(|row| FunctionReport { process: None, pid: 0, ..row });
         self.functions = joined(rows);
+        sampled::set_shares(&mut self.functions);
         self.functions.sort_by(|a, b| order(a).cmp(&order(b)));
         self
     }
@@ -226,7 +240,7 @@ impl Report {
 
     /// The report in its JSON form.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
+        sampled::to_json(self, self.account.sampling.is_some())
     }
 }
 
@@ -256,7 +270,29 @@ impl FunctionReport {
             ends: sums.ends,
             late_ends: sums.late_ends,
             calls_made: sums.calls_made,
+            sampled: None,
         }
+    }
+
+    /// A row that is no function's: [`OUTSIDE`] or [`NO_FRAME`].
+    pub(crate) fn special(process: (usize, u32), name: &str, sums: &FunctionSums) -> Self {
+        Self::new(process, Some(&Function { name: name.to_owned(), file: String::new(), line: 0 }), sums)
+    }
+
+    /// As [`FunctionReport::new`], of a sampled recording.
+    pub fn sampled(process: (usize, u32), function: Option<&Function>, sums: &FunctionSums) -> Self {
+        Self { sampled: Some(SampledFunction::new(sums)), ..Self::new(process, function, sums) }
+    }
+
+    /// The row for samples of threads that ran no Python function.
+    pub(crate) fn no_frame(process: (usize, u32), sums: &FunctionSums) -> Self {
+        let sums = FunctionSums { cumulative: sums.own, ..*sums };
+        Self { sampled: Some(SampledFunction::new(&sums)), ..Self::special(process, NO_FRAME, &sums) }
+    }
+
+    /// Was it called, on a stack, or did it move memory?
+    fn was_seen(&self) -> bool {
+        self.activations > 0 || self.cum_wall_ns > 0 || self.self_rss_bytes != 0
     }
 
     /// Is this a function, not one of the rows for memory that no function is charged with?
@@ -273,14 +309,9 @@ impl FunctionReport {
 /// Memory that no function is charged with. Such a row is there if it is not 0.
 fn special_rows(process: &ProcessReport) -> [FunctionReport; 2] {
     [(OUTSIDE, process.outside_rss_bytes), (NO_FRAME, process.no_frame_rss_bytes)].map(|(name, bytes)| {
-        FunctionReport {
-            process: Some(process.process),
-            pid: process.pid,
-            function: name.to_owned(),
-            self_rss_bytes: bytes,
-            cum_rss_bytes: bytes,
-            ..FunctionReport::default()
-        }
+        let memory = Cost { rss_bytes: bytes, ..Cost::default() };
+        let sums = FunctionSums { own: memory, cumulative: memory, ..FunctionSums::default() };
+        FunctionReport::special((process.process, process.pid), name, &sums)
     })
 }
 
@@ -303,18 +334,21 @@ fn joined(rows: impl Iterator<Item = FunctionReport>) -> Vec<FunctionReport> {
 pub(crate) fn merge(into: &mut FunctionReport, row: &FunctionReport) {
     into.calls = into.calls.saturating_add(row.calls);
     into.resumes = into.resumes.saturating_add(row.resumes);
-    into.self_wall_ns = into.self_wall_ns.saturating_add(row.self_wall_ns);
-    into.cum_wall_ns = into.cum_wall_ns.saturating_add(row.cum_wall_ns);
-    into.self_cpu_ns = into.self_cpu_ns.saturating_add(row.self_cpu_ns);
-    into.cum_cpu_ns = into.cum_cpu_ns.saturating_add(row.cum_cpu_ns);
-    into.self_rss_bytes = into.self_rss_bytes.saturating_add(row.self_rss_bytes);
-    into.cum_rss_bytes = into.cum_rss_bytes.saturating_add(row.cum_rss_bytes);
     into.page_faults = into.page_faults.saturating_add(row.page_faults);
     into.open_at_attach = into.open_at_attach.saturating_add(row.open_at_attach);
     into.activations = into.activations.saturating_add(row.activations);
     into.ends = into.ends.saturating_add(row.ends);
     into.late_ends = into.late_ends.saturating_add(row.late_ends);
     into.calls_made = into.calls_made.saturating_add(row.calls_made);
+    if let (Some(into), Some(row)) = (&mut into.sampled, &row.sampled) {
+        into.merge(row);
+    }
+    into.self_wall_ns = into.self_wall_ns.saturating_add(row.self_wall_ns);
+    into.cum_wall_ns = into.cum_wall_ns.saturating_add(row.cum_wall_ns);
+    into.self_cpu_ns = into.self_cpu_ns.saturating_add(row.self_cpu_ns);
+    into.cum_cpu_ns = into.cum_cpu_ns.saturating_add(row.cum_cpu_ns);
+    into.self_rss_bytes = into.self_rss_bytes.saturating_add(row.self_rss_bytes);
+    into.cum_rss_bytes = into.cum_rss_bytes.saturating_add(row.cum_rss_bytes);
 }
 
 fn order(row: &FunctionReport) -> impl Ord + use<'_> {

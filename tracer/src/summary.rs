@@ -1,7 +1,31 @@
 //! Sums per function.
 
+use std::ops::AddAssign;
+
 use crate::charge::{Began, Cost, FinishedCall};
 use crate::functions::Row;
+
+/// What samples tell of one function: of the moments at which it was on top of a stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// Samples of its thread running.
+    pub cpu: u64,
+    /// Samples of its thread not running.
+    pub off_cpu: u64,
+    /// Part of its own CPU time in code that is not the interpreter's.
+    pub native_ns: u64,
+    /// Part of its own CPU time in the kernel.
+    pub system_ns: u64,
+}
+
+impl AddAssign for Samples {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu += other.cpu;
+        self.off_cpu += other.off_cpu;
+        self.native_ns = self.native_ns.saturating_add(other.native_ns);
+        self.system_ns = self.system_ns.saturating_add(other.system_ns);
+    }
+}
 
 /// What all calls of one function took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +48,8 @@ pub struct FunctionSums {
     pub own: Cost,
     /// With all that it called; recursion counted once.
     pub cumulative: Cost,
+    /// Of a sampled recording.
+    pub samples: Samples,
 }
 
 impl FunctionSums {
@@ -56,6 +82,7 @@ impl FunctionSums {
         self.calls_made += other.calls_made;
         self.own += other.own;
         self.cumulative += other.cumulative;
+        self.samples += other.samples;
     }
 }
 
@@ -68,11 +95,30 @@ pub struct Summary {
 impl Summary {
     /// Counts one call of the function in `row`.
     pub fn add(&mut self, row: Row, call: &FinishedCall) {
+        self.at(row).add(call);
+    }
+
+    /// Charges what was sampled to the functions of a stack, outermost first.
+    pub fn add_sample(&mut self, stack: &[Row], cost: Cost, samples: Samples) {
+        for (at, &row) in stack.iter().enumerate() {
+            // Recursion counts once: for the outermost.
+            if !stack[..at].contains(&row) {
+                self.at(row).cumulative += cost;
+            }
+        }
+        if let Some(&top) = stack.last() {
+            let sums = self.at(top);
+            sums.own += cost;
+            sums.samples += samples;
+        }
+    }
+
+    fn at(&mut self, row: Row) -> &mut FunctionSums {
         let row = row as usize;
         if row >= self.rows.len() {
             self.rows.resize(row + 1, FunctionSums::default());
         }
-        self.rows[row].add(call);
+        &mut self.rows[row]
     }
 
     /// The sums of one function.

@@ -41,8 +41,12 @@ pub struct Unwinder<'a> {
 pub struct PythonThread {
     /// Its id, as the process itself sees it. `None`: a C library that we do not know has it.
     pub native_id: Option<u32>,
-    /// Address of the frame that it executes; never 0.
+    /// Address of the frame that it executes; 0: none.
     pub frame: u64,
+    /// Address of its thread state.
+    pub state: u64,
+    /// What names the thread in that: its id, or its `pthread_t`.
+    pub id: u64,
 }
 
 /// A stack, innermost frame first.
@@ -69,13 +73,20 @@ impl<'a> Unwinder<'a> {
 
     /// All threads that have a Python frame, in all interpreters. `None`: they can't be read.
     pub fn threads(&self) -> Option<Vec<PythonThread>> {
+        let mut threads = self.thread_states()?;
+        threads.retain(|thread| thread.frame != 0);
+        Some(threads)
+    }
+
+    /// All threads that have a thread state, in all interpreters. `None`: they can't be read.
+    pub fn thread_states(&self) -> Option<Vec<PythonThread>> {
         let mut found = Vec::new();
         let mut interpreter = self.memory.pointer(self.runtime, self.states.offsets.first_interpreter)?;
         let mut steps = 0;
         while interpreter != 0 {
             let mut state = self.memory.pointer(interpreter, self.states.offsets.first_thread)?;
             while state != 0 {
-                self.add_thread(state, &mut found)?;
+                found.push(self.thread(state)?);
                 state = self.memory.pointer(state, self.states.offsets.next_thread)?;
                 steps += 1;
                 if steps > MAX_STEPS {
@@ -91,22 +102,25 @@ impl<'a> Unwinder<'a> {
         Some(found)
     }
 
-    /// Adds the thread of a thread state, if it has a Python frame.
-    fn add_thread(&self, state: u64, found: &mut Vec<PythonThread>) -> Option<()> {
+    /// The thread of a thread state.
+    fn thread(&self, state: u64) -> Option<PythonThread> {
+        let id = self.memory.pointer(state, self.states.offsets.thread.offset())?;
         let native_id = match self.states.offsets.thread {
-            ThreadId::Native(offset) => Some(self.memory.pointer(state, offset)? as u32),
-            ThreadId::Descriptor(offset) => self.id_in_descriptor(self.memory.pointer(state, offset)?),
+            ThreadId::Native(_) => Some(id as u32),
+            ThreadId::Descriptor(_) => self.id_in_descriptor(id),
         };
+        Some(PythonThread { native_id, frame: self.innermost(state)?, state, id })
+    }
+
+    /// The frame that the thread of a thread state executes; 0: none. `None`: it can't be read.
+    pub fn innermost(&self, state: u64) -> Option<u64> {
         let mut frame = self.memory.pointer(state, self.states.offsets.frame)?;
         if let Some(offset) = self.states.offsets.frame_in_c_frame
             && frame != 0
         {
             frame = self.memory.pointer(frame, offset)?;
         }
-        if frame != 0 {
-            found.push(PythonThread { native_id, frame });
-        }
-        Some(())
+        Some(frame)
     }
 
     /// The thread id in a descriptor of glibc (`struct pthread`), which begins with pointers to itself.
@@ -153,6 +167,19 @@ impl<'a> Unwinder<'a> {
         let field = |offset: u16| self.memory.pointer(code, offset.into());
         let line = field(self.layout.code_first_line)? as u32;
         Some(line == 0 && field(self.layout.code_file)? == field(self.layout.code_name)?)
+    }
+
+    /// What changes if another code object with other names has come to an address: its line, the addresses of both
+    /// strs, and what the interpreter has computed of them (length and hash). `None`: it can't be read.
+    pub fn names_of(&self, code: u64) -> Option<[u64; 7]> {
+        let field = |offset: u16| self.memory.pointer(code, offset.into());
+        let (name, file) = (field(self.layout.code_name)?, field(self.layout.code_file)?);
+        let length = u64::from(self.layout.str_length);
+        let of_str =
+            |object| Some((self.memory.pointer(object, length)?, self.memory.pointer(object, length + 8)?));
+        let ((name_length, name_hash), (file_length, file_hash)) = (of_str(name)?, of_str(file)?);
+        let line = field(self.layout.code_first_line)? & u64::from(u32::MAX);
+        Some([line, name, name_length, name_hash, file, file_length, file_hash])
     }
 
     /// What the kernel side would send of a function. `None`: it can't be read.

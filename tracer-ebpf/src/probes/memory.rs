@@ -9,9 +9,10 @@ use tracer_common::{
 use crate::{
     ids,
     kernel::current_task,
-    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, interpreter},
+    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, interpreter, sampling},
     mm::{self, MEMBERS},
     ring::{announce, count_loss, send},
+    stack,
     thread::{self, noted, now},
 };
 
@@ -81,6 +82,10 @@ fn report(entry: *const Process, member: u32, process: u32, delta: i64) -> bool 
     let own_task = ids::current().0 == pid && mm::of_task(current_task()) == Some(mm);
     let time_ns = now();
     let (thread, flags) = if own_task { (own_slot(pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
+    if sampling() && thread != 0 && !stack::send_for_memory(thread, time_ns) {
+        count_loss(process);
+        return false;
+    }
     let header = Header { time_ns, value: process, thread: thread as u16, kind: kind::RSS, flags };
     let sent = send(RssRecord { header, delta_pages: delta as i32, member });
     if !sent {

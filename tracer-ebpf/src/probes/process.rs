@@ -12,7 +12,7 @@ use crate::{
     kernel::{current_task, read_kernel},
     maps::{
         FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, atomic_add, following,
-        interpreter, kernel_offset, set_interpreter, watch_exec,
+        interpreter, kernel_offset, sampling, set_interpreter, watch_exec,
     },
     mm,
     ring::{announce, lose, send_counters, send_loss, send_task, send_urgent, with_process},
@@ -27,14 +27,18 @@ fn process_of(pid: u32) -> Option<u32> {
 /// `sched_process_fork(task_struct *parent, task_struct *child)`: the child has not run yet.
 #[inline(always)]
 pub(crate) fn fork(ctx: &BtfTracePointContext) {
-    if !following() {
+    if !following() && !sampling() {
         return;
     }
     let (parent, _) = ids::current();
     let Some(process) = process_of(parent) else { return };
     let task = ctx.arg::<u64>(1);
     let child = ids::process_of(task);
-    if child != parent && child != 0 {
+    if child == parent && sampling() {
+        // No probe will tell of a new thread.
+        thread::new_slot(process, ids::thread_of(task), now());
+    }
+    if following() && child != parent && child != 0 {
         debug!(ctx, "process {} forked {}", parent, child);
         if follow(process, parent, child, task) == 0 {
             add_total(total::NOT_FOLLOWED, 1);

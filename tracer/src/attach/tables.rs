@@ -205,8 +205,8 @@ impl Kernel {
             let Interpreter { space, .. } = self.interpreters.get(&process, 0)?;
             let key = CodeKey { code, process, space };
             // Only while the address is still this function's; if it was freed meanwhile there is nothing to refuse.
-            if self.codes.get(&key, 0).is_ok_and(|known| known.id == id) {
-                let _ = self.codes.insert(key, Code { id, unwanted: 1 }, BPF_EXIST);
+            if let Some(known) = self.codes.get(&key, 0).ok().filter(|known| known.id == id) {
+                let _ = self.codes.insert(key, Code { unwanted: 1, ..known }, BPF_EXIST);
             }
         }
         self.next_generation()

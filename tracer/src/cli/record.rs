@@ -70,9 +70,12 @@ pub(super) struct Arguments {
     /// Only functions of files that match: '*/handlers/*.py' (repeatable; a function is kept if any glob matches)
     #[arg(long, value_name = "GLOB")]
     file: Vec<String>,
-    /// Where the events come from: the eval loop, or the USDT probes of builds with dtrace
+    /// Where the events come from: the eval loop, the USDT probes of builds with dtrace, or samples without any probe
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     source: SourceChoice,
+    /// With --source sample: how often each CPU is looked at, times a second
+    #[arg(long, value_name = "HZ", default_value_t = 199, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -106,6 +109,7 @@ impl Arguments {
             duration: self.duration,
             filter: FunctionFilter::new(&self.function, &self.file)?,
             source: self.source,
+            sample_rate: (self.source == SourceChoice::Sample).then_some(self.rate),
             log: log.clone(),
             ring_bytes: self.ring_size,
         };

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    ops::Range,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -48,6 +49,8 @@ pub(super) struct Found {
     pub(super) image: ImageFile,
     pub(super) kind: Kind,
     pub(super) bias: u64,
+    /// From the first address of its code to the first after it.
+    pub(super) text: Range<u64>,
 }
 
 /// What was found in files, by device, inode and time of change: one run asks the same file for many processes.
@@ -114,7 +117,10 @@ fn look(
     let shown_path = mapping.path.clone();
     let build_id = recognised.build_id;
     let image = ImageFile { open_path, shown_path, device, inode, modified_ns, build_id };
-    Ok(Some(Found { image, kind: recognised.kind, bias }))
+    let code = || maps.iter().filter(|m| m.inode == mapping.inode && m.executable);
+    let start = code().map(|m| m.start).min().unwrap_or(mapping.start);
+    let end = code().map(|m| m.end).max().unwrap_or(mapping.end);
+    Ok(Some(Found { image, kind: recognised.kind, bias, text: start..end }))
 }
 
 /// A way to open the file that is mapped, rather than another that has taken its name.

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::rows::amount;
 use super::schema::ThinnedRow;
 use crate::charge::{Cost, FinishedCall, RssChange};
-use crate::summary::FunctionSums;
+use crate::summary::{FunctionSums, Samples};
 
 /// One row for each thread, function and caller, and for sums and corrections.
 #[derive(Debug, Default)]
@@ -140,6 +140,7 @@ impl ThinnedRow {
                 rss_bytes: self.cum_rss,
                 faults: amount(self.cum_faults),
             },
+            samples: Samples::default(),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::instances::{Instances, SUSPENDS};
 use super::processes::Processes;
+use super::sampled::Sampled;
 use super::thread::{Output, Thread};
 use super::{CallSink, Counts, Ending, PipelineOptions, ProcessTotals};
 use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
-use crate::event::{Cause, Event, Function, FunctionId, Member, ProcessIndex, Slot};
+use crate::event::{Cause, Event, Function, FunctionId, Member, ProcessIndex, Sample, Slot};
 use crate::functions::Functions;
 use crate::report::{Account, FunctionReport, Report, Status, Window};
 use crate::summary::Summary;
@@ -19,6 +20,7 @@ pub(super) struct Core {
     threads: Vec<Option<Box<Thread>>>,
     summary: Summary,
     instances: Instances,
+    sampled: Option<Sampled>,
     pub(super) counts: Counts,
     lost_tasks: u64,
     probe_hits: u64,
@@ -30,6 +32,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(options: PipelineOptions) -> Self {
+        let sampled = options.sample_rate.map(Sampled::new);
         Self {
             functions: Functions::new(options.filter.clone()),
             latest_ns: options.window_start_ns,
@@ -38,6 +41,7 @@ impl Core {
             threads: Vec::new(),
             summary: Summary::default(),
             instances: Instances::default(),
+            sampled,
             counts: Counts::default(),
             lost_tasks: 0,
             probe_hits: 0,
@@ -82,6 +86,7 @@ impl Core {
             Event::Rss { time_ns, process, cause, member, delta_bytes } => {
                 self.rss(time_ns, process, cause, (member, delta_bytes), sink);
             }
+            Event::Sample(ref sample) => self.sample(sample, sink),
             Event::RssBase { time_ns, process, bytes } => self.rss_base(time_ns, process, bytes, sink),
             Event::Function { id, process, ref function, code_flags, .. } => {
                 self.function(id, process, function, code_flags, sink);
@@ -107,6 +112,15 @@ impl Core {
             Event::Exec { time_ns, process: Some(process), .. } => self.exec(time_ns, process, sink),
             Event::Exec { process: None, .. } | Event::Frame { .. } | Event::Counters { .. } => {}
         }
+    }
+
+    fn sample<S: CallSink>(&mut self, sample: &Sample, sink: &mut S) {
+        let Self { threads, functions, summary, sampled, .. } = self;
+        match (sampled, threads.get(usize::from(sample.thread))) {
+            (Some(sampled), Some(Some(thread))) => sampled.add(sample, thread, (functions, summary), sink),
+            _ => self.counts.unknown_thread += 1,
+        }
+        self.latest_ns = self.latest_ns.max(sample.time_ns);
     }
 
     fn thread(&mut self, slot: Slot) -> Option<&mut Thread> {
@@ -184,6 +198,9 @@ impl Core {
     }
 
     fn end_thread<S: CallSink>(&mut self, time_ns: u64, slot: Slot, sink: &mut S) {
+        if let Some(sampled) = &mut self.sampled {
+            sampled.forget(slot);
+        }
         if let Some(mut thread) = self.threads.get_mut(usize::from(slot)).and_then(Option::take) {
             settle(&mut thread, &mut self.processes, sink);
             let mut out = Output {
@@ -232,6 +249,15 @@ impl Core {
         let (pid, memory) = (process.pid, &mut process.memory);
         let total_bytes = memory.change(member, delta_bytes);
         let change = |tid| RssChange { time_ns, pid, tid, function: None, member, delta_bytes, total_bytes };
+        if let (Some(thread), Some(sampled), Cause::Thread(slot)) = (&thread, &self.sampled, cause) {
+            let mut change = change(thread.tid);
+            let in_rss = if member.in_rss() { delta_bytes } else { 0 };
+            change.function = sampled.charge((slot, thread), (time_ns, in_rss), &mut self.summary, sink);
+            let charged = if change.function.is_some() { Charged::Function } else { Charged::NoFrame };
+            memory.charge(member, delta_bytes, charged);
+            sink.rss(&change);
+            return;
+        }
         match thread {
             None if cause == Cause::Outside => {
                 memory.charge(member, delta_bytes, Charged::Outside);
@@ -295,6 +321,9 @@ impl Core {
         }
         self.probe_hits = ending.probe_hits;
         self.probe_cost_ns = ending.probe_cost_ns;
+        if let (Some(sampled), Some(cost)) = (&mut self.sampled, ending.sampling) {
+            sampled.set_cost(cost);
+        }
         self.notes.extend(ending.notes.iter().cloned());
         self.ended_ns = Some(ending.end_ns);
     }
@@ -332,6 +361,7 @@ impl Core {
                 mismatches: counts.mismatches,
                 no_slot: counts.no_slot,
                 thinned: None,
+                sampling: self.sampled.as_ref().map(Sampled::account),
                 notes: self.notes.clone(),
             },
         }
@@ -340,9 +370,17 @@ impl Core {
     pub(super) fn report(&self) -> Report {
         let rows = self.functions.rows().iter().enumerate().map(|(row, name)| {
             let process = (name.process, self.processes.get(name.process).pid);
-            FunctionReport::new(process, name.function.as_ref(), &self.summary.row(row))
+            let sums = self.summary.row(row);
+            match self.sampled {
+                None => FunctionReport::new(process, name.function.as_ref(), &sums),
+                Some(_) => FunctionReport::sampled(process, name.function.as_ref(), &sums),
+            }
         });
-        Report::new(self.status(self.latest_ns), rows)
+        let no_frame =
+            self.sampled.iter().flat_map(Sampled::no_frame).map(|(number, sums)| {
+                FunctionReport::no_frame((number, self.processes.get(number).pid), &sums)
+            });
+        Report::new(self.status(self.latest_ns), rows.chain(no_frame))
     }
 }
 

@@ -12,6 +12,8 @@ pub struct PipelineOptions {
     pub start_unix_ns: u64,
     /// Frames of other functions are left out of the stacks.
     pub filter: FunctionFilter,
+    /// Times a second that each CPU is looked at, where stacks are sampled.
+    pub sample_rate: Option<u32>,
 }
 
 /// What is known at the end of the window, from the kernel side's maps.
@@ -29,8 +31,19 @@ pub struct Ending {
     pub probe_hits: u64,
     /// What all hits together cost the traced processes, in nanoseconds.
     pub probe_cost_ns: u64,
+    /// What sampling took, if it was sampled.
+    pub sampling: Option<SamplingCost>,
     /// What the reader of the report should know besides.
     pub notes: Vec<String>,
+}
+
+/// What sampling took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SamplingCost {
+    /// Stacks that were read while their thread was held up: by a timer, or at a change of memory.
+    pub taken: u64,
+    /// What that took in nanoseconds, without the timer's interrupt itself.
+    pub cost_ns: u64,
 }
 
 /// A thread's counters since it got its slot.

@@ -2,6 +2,7 @@
 
 use crate::charge::{BegunCall, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId};
+use crate::pipeline::{SampledPath, TakenSample};
 use crate::report::{Report, Status};
 
 /// Something that keeps calls as they come, such as the event log. Every method may be left out.
@@ -35,6 +36,16 @@ pub trait CallSink {
     /// Resident memory changed.
     fn rss(&mut self, change: &RssChange) {
         let _ = change;
+    }
+
+    /// A call path of samples was met for the first time.
+    fn path(&mut self, path: &SampledPath) {
+        let _ = path;
+    }
+
+    /// A sample was taken.
+    fn sample(&mut self, sample: &TakenSample) {
+        let _ = sample;
     }
 
     /// A thread has ended, and all its calls.
@@ -94,6 +105,18 @@ impl<S: CallSink> CallSink for Option<S> {
     fn rss(&mut self, change: &RssChange) {
         if let Some(sink) = self {
             sink.rss(change);
+        }
+    }
+
+    fn path(&mut self, path: &SampledPath) {
+        if let Some(sink) = self {
+            sink.path(path);
+        }
+    }
+
+    fn sample(&mut self, sample: &TakenSample) {
+        if let Some(sink) = self {
+            sink.sample(sample);
         }
     }
 

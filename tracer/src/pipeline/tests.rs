@@ -44,7 +44,7 @@ impl Run {
     fn filtered(names: &[&str]) -> Self {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let filter = FunctionFilter::new(&names, &[]).unwrap();
-        let options = PipelineOptions { window_start_ns: 1000, start_unix_ns: 0, filter };
+        let options = PipelineOptions { window_start_ns: 1000, filter, ..PipelineOptions::default() };
         let mut run = Self { pipeline: Pipeline::new(options, Kept::default()) };
         let about = ProcessAbout {
             version: Some("3.11.2".into()),
@@ -499,6 +499,7 @@ fn calls_open_at_the_end_are_cut_off_and_counted() {
         lost_tasks: 0,
         probe_hits: 10,
         probe_cost_ns: 4000,
+        sampling: None,
         notes: vec!["note".into()],
     };
     run.pipeline.finish(&ending);

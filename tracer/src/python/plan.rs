@@ -73,6 +73,8 @@ pub enum Source {
     Eval,
     /// Starts from the eval loop, ends from USDT.
     EvalUsdt,
+    /// No probes: samples of the stacks.
+    Sample,
 }
 
 impl fmt::Display for Source {
@@ -81,6 +83,7 @@ impl fmt::Display for Source {
             Self::Usdt => "usdt",
             Self::Eval => "eval",
             Self::EvalUsdt => "eval+usdt",
+            Self::Sample => "sample",
         })
     }
 }
@@ -95,6 +98,8 @@ pub enum SourceChoice {
     Usdt,
     /// The eval loop, as in builds without dtrace
     Eval,
+    /// No probes: samples of the stacks, which tell shares of time and no counts
+    Sample,
 }
 
 /// Version of CPython.
@@ -144,6 +149,9 @@ impl Plan {
     /// What will be missing or uncertain, a sentence each.
     pub fn limits(&self) -> Vec<String> {
         let mut limits = Vec::new();
+        if self.source == Source::Sample {
+            return limits;
+        }
         if !self.exact {
             let Version { major, minor, .. } = self.version;
             limits.push(format!(

@@ -73,12 +73,15 @@ impl Image<'_> {
 
     fn plan(&self, choice: SourceChoice) -> Result<Plan, Lacks> {
         let layout = layout::of(self.table, self.elf).map_err(Lack::from)?;
+        if choice == SourceChoice::Sample {
+            return Ok(self.without_sites(layout)?);
+        }
         let mut lacks = Lacks::default();
         let draft = lacks.note(match choice {
             SourceChoice::Usdt => self.usdt(&layout),
             SourceChoice::Eval => self.eval(&layout, false),
             // If neither will do, what the one lacks that most builds have is said.
-            SourceChoice::Auto => {
+            SourceChoice::Auto | SourceChoice::Sample => {
                 self.eval(&layout, true).or_else(|lacks| self.usdt(&layout).map_err(|_| lacks))
             }
         });
@@ -95,6 +98,21 @@ impl Image<'_> {
             code_type,
             threads: thread_state::of(self.table, self.elf),
             sites: one_per_address(sites)?,
+        })
+    }
+
+    /// For samples: where stacks are found.
+    fn without_sites(&self, layout: Layout) -> Result<Plan, Lack> {
+        Ok(Plan {
+            version: self.version,
+            found_by: self.found_by,
+            source: Source::Sample,
+            exact: self.table.proven,
+            unseen: Unseen::Nothing,
+            layout,
+            code_type: self.elf.symbol("PyCode_Type").ok_or(Lack::CodeType)?.address,
+            threads: Some(thread_state::of(self.table, self.elf).ok_or(Lack::Threads)?),
+            sites: Vec::new(),
         })
     }
 

@@ -102,6 +102,12 @@ pub enum Lack {
     /// No place where exceptions pass.
     #[error("the place where exceptions reach a frame was not found")]
     Raise,
+    /// No type to know code objects by.
+    #[error("the type of code objects was not found")]
+    CodeType,
+    /// No way to the stacks of threads.
+    #[error("the place where it keeps its threads was not found")]
+    Threads,
     /// No place where code objects are freed.
     #[error("the place where code objects are freed was not found")]
     CodeFreed,

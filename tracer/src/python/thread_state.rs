@@ -49,6 +49,15 @@ pub enum ThreadId {
     Descriptor(u64),
 }
 
+impl ThreadId {
+    /// Where in the thread state it is.
+    pub fn offset(self) -> u64 {
+        match self {
+            Self::Native(offset) | Self::Descriptor(offset) => offset,
+        }
+    }
+}
+
 /// Of an image of a version. `None`: it should publish that, and what is there can't be read.
 pub fn of(table: &VersionTable, elf: &Elf) -> Option<ThreadStates> {
     let runtime = elf.symbol("_PyRuntime")?.address;

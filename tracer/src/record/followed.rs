@@ -4,6 +4,7 @@ mod arrivals;
 mod children;
 mod events;
 mod images;
+mod sampling;
 mod selected;
 mod silent;
 mod threads;
@@ -22,6 +23,7 @@ use self::{
     arrivals::Young,
     children::Children,
     images::{Image, ImageKey},
+    sampling::Sampler,
 };
 use super::{note, thread_totals};
 use crate::{
@@ -73,6 +75,8 @@ pub(super) struct Followed {
     /// Processes to look at again, by process id: they have called exec, and are no Python processes yet.
     young: HashMap<u32, Young>,
     children: Children,
+    /// `None`: probes tell.
+    sampler: Option<Sampler>,
     /// What the kernel side did not say itself, for the engine at the next look: by then it has all that came before.
     late: Vec<Event>,
     hits_of_ended: u64,
@@ -83,7 +87,8 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn new(kernel: Kernel, source: SourceChoice) -> Self {
+    /// `sample_rate`: stacks are sampled so often, and nothing is hooked.
+    pub(super) fn new(kernel: Kernel, source: SourceChoice, sample_rate: Option<u32>) -> Self {
         Self {
             before: Totals::of(&kernel),
             kernel,
@@ -96,6 +101,7 @@ impl Followed {
             selectors: None,
             young: HashMap::new(),
             children: Children::default(),
+            sampler: sample_rate.map(Sampler::new),
             late: Vec::new(),
             hits_of_ended: 0,
             detaching: Vec::new(),
@@ -164,7 +170,11 @@ impl Followed {
             self.name_thread(index, pid, tid, engine);
         }
         let pid = pid_words(pid, &discover::inner_pids(pid));
-        Ok(Some(format!("attached to process {pid}: CPython {version}, {source} ({sites} sites)")))
+        let how = match &self.sampler {
+            None => format!("{source} ({sites} sites)"),
+            Some(sampler) => sampler.to_string(),
+        };
+        Ok(Some(format!("attached to process {pid}: CPython {version}, {how}")))
     }
 
     /// Tells the engine what an index stands for. `parent`: the traced process that forked it.

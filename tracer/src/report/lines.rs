@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use tracer_common::limits::SAMPLE_FRAMES;
+
 use super::fit::cut_middle;
-use super::{Account, FunctionReport, ProcessReport, Report};
+use super::{Account, FunctionReport, ProcessReport, Report, SampledFunction, Sampling};
 use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
 
@@ -112,6 +114,22 @@ pub(super) fn totals(rows: &[&FunctionReport], what: &str) -> String {
     let functions = || rows.iter().filter(|row| row.is_function());
     let sum =
         |value: fn(&FunctionReport) -> u64| functions().map(|row| value(row)).fold(0, u64::saturating_add);
+    let sampled = |value: fn(&SampledFunction) -> u64| {
+        functions().filter_map(|row| row.sampled.as_ref()).map(value).fold(0, u64::saturating_add)
+    };
+    if rows.iter().any(|row| row.sampled.is_some()) {
+        return format!(
+            "{} {what}, {} samples running, {} waiting, self time {}, on CPU {}: Python {}, native {}, system {}\n",
+            functions().count(),
+            count(sampled(|row| row.samples)),
+            count(sampled(|row| row.off_cpu_samples)),
+            duration(sum(|row| row.self_wall_ns)),
+            duration(sum(|row| row.self_cpu_ns)),
+            duration(sampled(|row| row.self_python_ns)),
+            duration(sampled(|row| row.self_native_ns)),
+            duration(sampled(|row| row.self_system_ns)),
+        );
+    }
     format!(
         "{} {what}, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n",
         functions().count(),
@@ -145,6 +163,9 @@ fn resident(bytes: i64) -> String {
 }
 
 fn cost(account: &Account, window_ns: u64) -> String {
+    if let Some(sampling) = &account.sampling {
+        return sampled(sampling, account, window_ns);
+    }
     if account.cost_unknown {
         return "times include the probes' own cost: not known, the recording was cut off\n".to_owned();
     }
@@ -165,9 +186,48 @@ fn cost(account: &Account, window_ns: u64) -> String {
     )
 }
 
+/// What samples are and are not, and what they cost.
+fn sampled(sampling: &Sampling, account: &Account, window_ns: u64) -> String {
+    let &Sampling { rate_hz, taken, cost_ns, .. } = sampling;
+    let mut out = format!(
+        "sampled at {rate_hz} Hz: shares of time with what 95 % of such samples would show, no counts\n"
+    );
+    if account.cost_unknown {
+        out += "what the samples cost is not known: the recording was cut off\n";
+    } else if let Some(each) = cost_ns.checked_div(taken) {
+        let _ = writeln!(
+            out,
+            "stacks were read {} times x {} = {}, {} of the window, without the timers' interrupts",
+            count(taken),
+            duration(each),
+            duration(cost_ns),
+            percent(cost_ns, window_ns),
+        );
+    }
+    let left_out = [
+        (sampling.unknown_thread, "samples of threads that were not known yet"),
+        (sampling.unreadable, "samples whose stack could not be read"),
+        (sampling.off_cpu_unread, "samples of waiting threads whose stack could not be read, or not in time"),
+    ];
+    for (n, what) in left_out.iter().filter(|(n, _)| *n > 0) {
+        let _ = writeln!(out, "  {} {what}: in no row", count(*n));
+    }
+    if sampling.cut > 0 {
+        let _ = writeln!(
+            out,
+            "  {} stacks deeper than {SAMPLE_FRAMES} functions: what lies further out is not seen",
+            count(sampling.cut)
+        );
+    }
+    out
+}
+
 fn account(account: &Account, colour: bool) -> String {
     let lost = format!("{} lost", count(account.lost));
     let lost = if colour && account.lost > 0 { format!("{ALERT}{lost}{PLAIN}") } else { lost };
+    if account.sampling.is_some() {
+        return format!("account: {} events, {lost}\n", count(account.events)) + &trouble(account);
+    }
     let mut out = format!(
         "account: {} events, {lost}, {} repaired; calls open at attach {}, at detach {}\n",
         count(account.events),
@@ -178,6 +238,12 @@ fn account(account: &Account, colour: bool) -> String {
     if account.open_at_attach > 0 {
         out += "  +N open: calls open at attach, timed from then on, not counted as calls\n";
     }
+    out + &trouble(account)
+}
+
+/// What went wrong, and what the reader should know besides.
+fn trouble(account: &Account) -> String {
+    let mut out = String::new();
     let trouble = [
         (account.late_ends, "ends came out only at the thread's next event: times with ≤ are upper bounds"),
         (account.mismatches, "hits where no frame was as expected (not counted)"),

@@ -1,5 +1,7 @@
 //! The report for people: a table as wide as the terminal, and the lines below it that say how far to trust it.
 
+mod sampled;
+
 use std::cmp::{Ordering, Reverse};
 use std::io::IsTerminal as _;
 
@@ -192,10 +194,16 @@ fn compare(left: &FunctionReport, right: &FunctionReport, sort: Sort) -> Orderin
 
 fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String {
     let layout = options.layout();
-    let header: Vec<_> = std::iter::once(noun.one).chain(header(layout).iter().copied()).collect();
+    let is_sampled = rows.iter().any(|row| row.sampled.is_some());
+    let columns = if is_sampled { sampled::header(layout) } else { header(layout) };
+    let header: Vec<_> = std::iter::once(noun.one).chain(columns.iter().copied()).collect();
     let rows = rows.iter().map(|row| {
         let place = if row.line == 0 { row.file.clone() } else { format!("{}:{}", row.file, row.line) };
-        GridRow { name: row.function.clone(), place, cells: numbers(row, layout) }
+        let cells = match &row.sampled {
+            Some(of) => sampled::cells(row, of, layout),
+            None => numbers(row, layout),
+        };
+        GridRow { name: row.function.clone(), place, cells }
     });
     grid(&header, &rows.collect::<Vec<_>>(), options)
 }

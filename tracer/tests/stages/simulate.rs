@@ -122,7 +122,12 @@ impl Run {
     pub(crate) fn options(&self) -> PipelineOptions {
         let names: &[String] = if self.kind.filtered { &["f0".into(), "f1".into()] } else { &[] };
         let filter = FunctionFilter::new(names, &[]).unwrap();
-        PipelineOptions { window_start_ns: START_NS, start_unix_ns: 1_700_000_000_000_000_000, filter }
+        PipelineOptions {
+            window_start_ns: START_NS,
+            start_unix_ns: 1_700_000_000_000_000_000,
+            filter,
+            sample_rate: None,
+        }
     }
 
     /// Feeds a pipeline to the end; `at` is called after each event.

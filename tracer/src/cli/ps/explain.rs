@@ -157,6 +157,7 @@ mod tests {
                 build_id: vec![0xab, 0x01],
             },
             bias: 0x1000,
+            text: 0..0,
             start_ticks: 0,
         };
         let entry = Look::default().entry(Identity::default(), &Ok(process.clone()));
@@ -182,6 +183,7 @@ mod tests {
                 build_id: Vec::new(),
             },
             bias: 0,
+            text: 0..0,
             start_ticks: 0,
         };
         let entry = Look::default().entry(Identity::default(), &Ok(process.clone()));

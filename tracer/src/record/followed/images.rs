@@ -58,7 +58,7 @@ impl Followed {
         let shown_path = process.image.shown_path.clone();
         let file = File::open(path).context("open its interpreter")?;
         let index = self.kernel.new_image(plan)?;
-        let hooks = if self.all {
+        let hooks = if self.all && self.sampler.is_none() {
             let hooks = self.kernel.hook_image(index.clone(), path, plan, Target::All);
             Some(hooks.map_err(|error| at_path(error, &shown_path))?)
         } else {
@@ -78,6 +78,9 @@ impl Followed {
         let Some(image) = self.images.get(&key).filter(|image| image.hooks.is_none()) else {
             return Ok(None);
         };
+        if self.sampler.is_some() {
+            return Ok(None);
+        }
         let Some(plan) = image.plan() else { return Ok(None) };
         let path = PathBuf::from(format!("/proc/self/fd/{}", image.file.as_raw_fd()));
         let hooks = self.kernel.hook_image(image.index.clone(), &path, plan, Target::Pid(pid));

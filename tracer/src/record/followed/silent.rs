@@ -39,7 +39,7 @@ impl Followed {
     pub(in crate::record) fn silent(&self, end_ns: u64) -> Silent {
         let mut by_process: BTreeMap<ProcessIndex, Vec<(Slot, Thread)>> = BTreeMap::new();
         for (slot, thread) in self.kernel.live_threads() {
-            if is_silent(&thread) {
+            if self.sampler.is_none() && is_silent(&thread) {
                 by_process.entry(thread.process).or_default().push((slot, thread));
             }
         }

@@ -1,0 +1,64 @@
+//! Samples: a timer on each CPU looks at the thread that it interrupts.
+
+use aya_ebpf::programs::PerfEventContext;
+use tracer_common::{sample::origin, state::Process};
+
+use crate::{
+    ids,
+    maps::{PROCESSES, SAMPLED, TASKS, THREADS},
+    ring::{announce, count_loss},
+    stack,
+    thread::{noted, now},
+};
+
+/// The privilege level in a code segment's selector: 3 is user mode, 0 the kernel.
+const PRIVILEGE: u64 = 3;
+
+/// The timer of this CPU.
+#[inline(always)]
+pub(crate) fn tick(ctx: &PerfEventContext) {
+    let Some(slot) = running() else { return };
+    let time_ns = now();
+    let Some(thread) = THREADS.get_ptr_mut(slot) else { return };
+    // SAFETY: a live map value of the running thread.
+    let thread = unsafe { &mut *thread };
+    let Some(process) = PROCESSES.get_ptr(thread.process) else { return };
+    let process: *const Process = process;
+    // SAFETY: a live map value.
+    let pid = unsafe { (*process).pid };
+    thread.hits += 1;
+    if !announce(time_ns, slot, thread, pid)
+        || !stack::send_sample(slot, origin_of(ctx, thread.process), time_ns)
+    {
+        count_loss(thread.process);
+    }
+}
+
+/// Slot of the running thread. Threads have theirs from the loader or from their birth: none is made here, where other
+/// programs of the same CPU may be in the middle of that.
+#[inline(always)]
+fn running() -> Option<u32> {
+    if let Some(slot) = noted() {
+        return Some(slot);
+    }
+    let (_, tid) = ids::current();
+    if tid == 0 {
+        return None;
+    }
+    // SAFETY: a live map value.
+    TASKS.get_ptr(tid).map(|slot| unsafe { *slot })
+}
+
+/// What the thread was doing.
+#[inline(always)]
+fn origin_of(ctx: &PerfEventContext, process: u32) -> u32 {
+    // SAFETY: the context is this program's own.
+    let (instruction, segment) = unsafe { ((*ctx.ctx).regs.rip, (*ctx.ctx).regs.cs) };
+    if segment & PRIVILEGE == 0 {
+        return origin::SYSTEM;
+    }
+    let Some(sampled) = SAMPLED.get_ptr(process) else { return origin::NATIVE };
+    // SAFETY: a live map value.
+    let (start, end) = unsafe { ((*sampled).text_start, (*sampled).text_end) };
+    if (start..end).contains(&instruction) { origin::PYTHON } else { origin::NATIVE }
+}

@@ -1,0 +1,224 @@
+//! Reading a thread's stack at any moment, from its thread state, without an event of a frame.
+
+use core::{ffi::c_void, hint};
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::generated::{bpf_loop, bpf_ringbuf_output},
+};
+use tracer_common::{
+    limits::SAMPLE_FRAMES,
+    record::{Header, SampleRecord, flag, kind},
+    sample::{PythonThread, SampleBuffer, SampledProcess, origin},
+    state::total,
+};
+
+use crate::{
+    chain::is_shim,
+    function,
+    kernel::read_user,
+    maps::{LAYOUTS, PYTHON_THREADS, RING, SAMPLED, SAMPLES, SENT_STACKS, THREADS, add_total, interpreter},
+    thread::now,
+};
+
+/// In [`SAMPLES`]: of a timer.
+const TIMER: u32 = 0;
+/// In [`SAMPLES`]: of a change of memory.
+const MEMORY: u32 = 1;
+
+struct Walk {
+    time_ns: u64,
+    frame: u64,
+    code_type: u64,
+    hash: u64,
+    process: u32,
+    image: u32,
+    buffer: u32,
+    functions: u32,
+    complete: u32,
+    readable: u32,
+    full: u32,
+}
+
+/// Sends the stack of the running thread, of which a timer wants a sample. False: no room.
+#[inline(always)]
+pub(crate) fn send_sample(slot: u32, origin: u32, time_ns: u64) -> bool {
+    timed(time_ns, || send(slot, TIMER, origin, time_ns) != 0)
+}
+
+/// Sends the stack of the running thread, which is about to be charged with a change of memory, unless the loader knows
+/// it already. False: no room.
+#[inline(always)]
+pub(crate) fn send_for_memory(slot: u32, time_ns: u64) -> bool {
+    timed(time_ns, || send(slot, MEMORY, origin::MEMORY, time_ns) != 0)
+}
+
+/// Counts what it takes, from `time_ns` on.
+#[inline(always)]
+fn timed(time_ns: u64, run: impl FnOnce() -> bool) -> bool {
+    let result = run();
+    add_total(total::SAMPLES, 1);
+    add_total(total::SAMPLES_NS, now().wrapping_sub(time_ns));
+    result
+}
+
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn send(slot: u32, buffer: u32, origin: u32, time_ns: u64) -> u32 {
+    let Some(process) = crate::thread::process_of(slot) else { return 1 };
+    let Some(interpreter) = interpreter(process) else { return 1 };
+    let mut walk = Walk {
+        time_ns,
+        frame: 0,
+        code_type: interpreter.code_type,
+        hash: 1,
+        process,
+        image: interpreter.image,
+        buffer,
+        functions: 0,
+        complete: 0,
+        readable: 1,
+        full: 0,
+    };
+    let mut flags = 0;
+    match innermost(slot, process) {
+        Innermost::Unknown => flags = flag::UNKNOWN_THREAD,
+        Innermost::Unreadable => flags = flag::UNREADABLE,
+        Innermost::Frame(frame) => {
+            walk.frame = frame;
+            // SAFETY: the callback has the signature that the helper calls, and `walk` outlives the call.
+            unsafe { bpf_loop(SAMPLE_FRAMES, step as *mut c_void, (&raw mut walk).cast(), 0) };
+            if walk.full != 0 {
+                return 0;
+            }
+            if walk.readable == 0 {
+                flags = flag::UNREADABLE;
+            } else if walk.complete == 0 && walk.frame != 0 {
+                flags = flag::STACK_CUT;
+            }
+        }
+    }
+    let Some(sent) = SENT_STACKS.get_ptr_mut(slot) else { return 0 };
+    let hash = walk.hash ^ u64::from(flags);
+    // SAFETY: a live map value of the running thread.
+    if origin == origin::MEMORY && unsafe { *sent } == hash {
+        return 1;
+    }
+    let functions = if flags & !flag::STACK_CUT == 0 { walk.functions } else { 0 };
+    let header = Header { time_ns, value: process, thread: slot as u16, kind: kind::SAMPLE, flags };
+    let done = output(buffer, SampleRecord { header, functions, origin });
+    // SAFETY: as above.
+    unsafe { *sent = if done { hash } else { 0 } };
+    u32::from(done)
+}
+
+enum Innermost {
+    /// 0: the thread runs no Python function.
+    Frame(u64),
+    /// The loader has not told of this thread.
+    Unknown,
+    Unreadable,
+}
+
+/// The frame that the running thread executes.
+#[inline(always)]
+fn innermost(slot: u32, process: u32) -> Innermost {
+    let (Some(thread), Some(known), Some(sampled)) =
+        (THREADS.get_ptr(slot), PYTHON_THREADS.get_ptr(slot), SAMPLED.get_ptr(process))
+    else {
+        return Innermost::Unknown;
+    };
+    // SAFETY: live map values; the loader writes the last two as a whole.
+    let (tid, known, sampled): (u32, PythonThread, SampledProcess) =
+        unsafe { ((*thread).tid, *known, *sampled) };
+    if sampled.text_start == 0 || known.tid != tid {
+        return Innermost::Unknown;
+    }
+    if known.state == 0 {
+        return Innermost::Frame(0);
+    }
+    match read_user::<u64>(known.state + u64::from(sampled.id)) {
+        Some(id) if id == known.id => {}
+        // Its state is gone, and another thread's in its place.
+        Some(_) => return Innermost::Unknown,
+        None => return Innermost::Unreadable,
+    }
+    let Some(frame) = read_user::<u64>(known.state + u64::from(sampled.frame)) else {
+        return Innermost::Unreadable;
+    };
+    if frame == 0 || sampled.frame_in_c_frame == SampledProcess::DIRECT {
+        return Innermost::Frame(frame);
+    }
+    match read_user::<u64>(frame + u64::from(sampled.frame_in_c_frame)) {
+        Some(frame) => Innermost::Frame(frame),
+        None => Innermost::Unreadable,
+    }
+}
+
+/// One frame. Returns 1 to stop.
+#[inline(never)]
+extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
+    // SAFETY: the helper passes on what `send` gave it.
+    let walk = unsafe { &mut *walk };
+    if walk.frame == 0 {
+        walk.complete = 1;
+        return 1;
+    }
+    if let Some(previous) = function_of_frame(walk) {
+        walk.frame = previous;
+        u64::from(walk.full)
+    } else {
+        walk.readable = 0;
+        1
+    }
+}
+
+/// Notes the function of the walk's frame, if it is one, and returns the frame that called it. `None`: not readable.
+#[inline(always)]
+fn function_of_frame(walk: &mut Walk) -> Option<u64> {
+    let layout = LAYOUTS.get_ptr(walk.image)?;
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    let previous = read_user::<u64>(walk.frame + u64::from(layout.frame_previous))?;
+    if is_shim(layout, walk.frame) {
+        return Some(previous);
+    }
+    let code = function::code_of(layout, walk.frame)?;
+    let object_type = read_user::<u64>(code + u64::from(layout.object_type))?;
+    if walk.code_type != 0 && object_type != walk.code_type {
+        return None;
+    }
+    let found = function::of_guarded_code(walk.process, walk.image, code, walk.time_ns);
+    if found == function::NO_ROOM {
+        walk.full = 1;
+    } else if found != function::NOT_CODE && !function::is_unwanted(found) {
+        let id = function::id(found);
+        let buffer = SAMPLES.get_ptr_mut(walk.buffer)?;
+        let at = walk.functions & (SAMPLE_FRAMES - 1);
+        // SAFETY: a live map value of this CPU; the index is within.
+        unsafe { (*buffer).functions[at as usize] = id };
+        walk.functions += 1;
+        walk.hash = (walk.hash ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    Some(previous)
+}
+
+/// Sends a record with the functions that are in its buffer.
+#[inline(always)]
+fn output(buffer: u32, record: SampleRecord) -> bool {
+    let Some(buffer) = SAMPLES.get_ptr_mut(buffer) else { return false };
+    // SAFETY: a live map value of this CPU.
+    unsafe { (*buffer).record = record };
+    let size = size_of::<SampleRecord>() as u64 + 4 * u64::from(record.functions);
+    // The verifier must see the bound at the call, on the very register that is passed.
+    let mut size = hint::black_box(size);
+    if size > size_of::<SampleBuffer>() as u64 {
+        size = size_of::<SampleBuffer>() as u64;
+    }
+    // SAFETY: the helper reads `size` bytes of the buffer, which has as many.
+    unsafe {
+        bpf_ringbuf_output((&raw const RING).cast_mut().cast(), buffer.cast(), size, BPF_RB_NO_WAKEUP.into())
+            == 0
+    }
+}
