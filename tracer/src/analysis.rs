@@ -16,6 +16,7 @@ pub mod paths;
 pub mod place;
 pub mod rebuild;
 pub mod rss_history;
+mod sampled;
 pub mod scope;
 pub mod source;
 mod thinned;

@@ -8,6 +8,8 @@
 //! DIR/calls/part-000001.parquet       one row per finished call, in the order in which they ended
 //! DIR/events/part-000001.parquet      or, where asked for, one row when a call begins and one when it ends
 //! DIR/rss/part-000001.parquet         one row per change of resident memory
+//! DIR/paths/part-000001.parquet       of a sampled recording, in place of calls: call paths
+//! DIR/samples/part-000001.parquet     and samples, each with its path and the time that it stands for
 //! DIR/thinned/part-000001.parquet     sums of calls and changes that were left out, if any were to be
 //! ```
 //!

@@ -16,6 +16,7 @@ use crate::event::{Event, ProcessIndex, Slot};
 use crate::report::{Report, Status};
 pub use options::{Counts, Ending, PipelineOptions, ProcessTotals, SamplingCost, ThreadTotals};
 pub use processes::ProcessAbout;
+pub(crate) use sampled::amounts;
 pub use sampled::{SampledPath, TakenSample};
 pub use sink::{CallSink, NoSink};
 

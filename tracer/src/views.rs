@@ -10,12 +10,13 @@ mod table;
 mod tasks;
 mod tree;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::analysis::Source;
 use crate::analysis::measure::Measure;
 use crate::event::Function;
+use crate::report::sampled::to_json;
 use crate::report::table::{Sort, TableOptions};
 use crate::report::{Account, ProcessReport, Report, UNNAMED, Window, lines};
 
@@ -92,12 +93,32 @@ impl ViewOptions {
     pub fn is_report(&self) -> bool {
         self.view == View::Table && self.by == By::Function
     }
+
+    /// Why samples can't show it; `None`: they can.
+    pub fn why_not_sampled(&self) -> Option<&'static str> {
+        if self.view.is_of_calls() || self.by == By::Task {
+            Some(
+                "samples tell of no single calls: record without --source sample, or take --view table, tree or callers",
+            )
+        } else if matches!(self.of, Measure::Calls | Measure::Faults) {
+            Some(
+                "samples count neither calls nor page faults: record without --source sample, or take --of cpu",
+            )
+        } else {
+            None
+        }
+    }
 }
 
 impl View {
     /// Is it made of single calls or changes of memory, so that sums don't help it?
     fn is_of_rows(self) -> bool {
         matches!(self, Self::Tasks | Self::Latency | Self::Slowest | Self::Growth | Self::Memory)
+    }
+
+    /// Is it made of single calls, which samples don't tell of?
+    fn is_of_calls(self) -> bool {
+        matches!(self, Self::Tasks | Self::Latency | Self::Slowest | Self::Growth)
     }
 
     /// How many rows it has, unless told.
@@ -127,8 +148,13 @@ impl View {
 /// Reads a recording and shows it. The text, or the JSON, ends with a line break.
 ///
 /// # Errors
-/// If the JSON can't be made.
+/// If it is of single calls and there are only samples, or if the JSON can't be made.
 pub fn show(source: &mut Source, options: &ViewOptions) -> Result<String> {
+    if source.is_sampled()
+        && let Some(why) = options.why_not_sampled()
+    {
+        bail!("{why}");
+    }
     match options.view {
         View::Table => table::show(source, options),
         View::Tree | View::Callers => tree::show(source, options),
@@ -175,7 +201,7 @@ fn whole(body: &impl Body, report: &Report, options: &ViewOptions) -> Result<Str
     if options.json {
         let Report { window, processes, .. } = report;
         let whole = Whole { schema: SCHEMA, view: options.view, window, processes, body, account: &account };
-        return Ok(serde_json::to_string(&whole)? + "\n");
+        return Ok(to_json(&whole, account.sampling.is_some())? + "\n");
     }
     let TableOptions { colour, .. } = options.table;
     let footer = lines::footer_of(&account, report.window.duration_ns, colour);

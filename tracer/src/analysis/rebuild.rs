@@ -4,6 +4,7 @@ use rustc_hash::FxHashMap;
 
 use super::Source;
 use super::memory::Memory;
+use super::sampled::without_functions;
 use super::scope::Scope;
 use super::tree::CallTree;
 use crate::functions::Row;
@@ -72,9 +73,18 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
     }
     let rows = rows.iter().map(|(&row, sums)| {
         let named = source.names().get(row);
-        FunctionReport::new((named.process, named.pid), named.function.as_ref(), sums)
+        let process = (named.process, named.pid);
+        if source.is_sampled() {
+            FunctionReport::sampled(process, named.function.as_ref(), sums)
+        } else {
+            FunctionReport::new(process, named.function.as_ref(), sums)
+        }
     });
-    Report::new(status, rows)
+    let processes = status.processes.clone();
+    let no_frame = without_functions(tree, source).into_iter().filter(|_| source.is_sampled());
+    let no_frame =
+        no_frame.map(|(pid, sums)| FunctionReport::no_frame((number_of(&processes, pid), pid), &sums));
+    Report::new(status, rows.chain(no_frame))
 }
 
 /// What can't be had of the sums of what was left out of the log.

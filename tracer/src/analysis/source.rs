@@ -13,6 +13,7 @@ use super::names::Names;
 use super::paths::Paths;
 use super::rebuild;
 use super::rss_history::Mover;
+use super::sampled::SampledPaths;
 use super::scope::Scope;
 use super::thinned::Thinned;
 use super::timeline::Timeline;
@@ -23,7 +24,10 @@ use crate::functions::Row;
 use crate::log::gone::Gone;
 use crate::log::recording::Recording;
 use crate::log::rows::{amount, text};
-use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRow, RssRows, ThinnedRows, ThreadRows};
+use crate::log::schema::{
+    CallRows, EventRows, FunctionRows, PathRows, RssRow, RssRows, SampleRow, SampleRows, ThinnedRows,
+    ThreadRows,
+};
 use crate::log::sums::Sums;
 use crate::log::{Log, LogError, LogKind};
 use crate::report::Report;
@@ -198,7 +202,7 @@ impl Source {
                 rows.iter().rev().for_each(|row| walk.event(&row, process, &mut take));
                 go_on()
             }),
-            LogKind::Totals => {}
+            LogKind::Totals | LogKind::Samples => {}
         }
         walk.finish(log.recording().gone.is_some(), &mut take);
         (self.damage, self.cut) = (walk.damage, walk.cut);
@@ -229,13 +233,44 @@ impl Source {
         });
         let mut memory = self.memory();
         tree.set_paths(paths);
+        if self.is_sampled() {
+            last_ns = self.samples(&mut tree);
+        }
         self.thinned(&mut memory).put(&mut tree);
         for (of, bytes) in rebuild::rest(&memory, &tree, self) {
             tree.add_rest(of, bytes);
         }
         tree.add_up();
+        if self.is_sampled() {
+            tree.set_cumulative();
+        }
         let report = rebuild::report(self, &tree, &memory, last_ns);
         Summary { report, tree }
+    }
+
+    /// Are there samples instead of calls?
+    pub fn is_sampled(&self) -> bool {
+        self.recording().log == LogKind::Samples
+    }
+
+    /// Adds the samples to a tree. The time of the last one.
+    fn samples(&mut self, tree: &mut CallTree) -> u64 {
+        let mut paths = SampledPaths::default();
+        self.log.each(|rows: &PathRows| rows.iter().for_each(|row| paths.add(&row)));
+        let mut wanted: Vec<SampleRow> = Vec::new();
+        let Self { log, scope, range, .. } = self;
+        log.each(|rows: &SampleRows| {
+            let in_time = |row: &SampleRow| (range.start..=range.end).contains(&amount(row.time_ns));
+            wanted.extend(
+                rows.iter().filter(|row| scope.has_thread(row.pid as u32, row.tid as u32) && in_time(row)),
+            );
+        });
+        for row in &wanted {
+            if !paths.add_sample(row, tree, self) {
+                self.damage.unknown_codes += 1;
+            }
+        }
+        wanted.iter().map(|row| amount(row.time_ns)).max().unwrap_or(0)
     }
 
     /// Reads the calls in the order in which they began.

@@ -3,11 +3,11 @@
 use std::ops::AddAssign;
 
 use super::Visit;
-use super::paths::{PathId, Paths, ROOT};
+use super::paths::{PathId, Paths, ROOT, Step};
 use super::thinned::Seeming;
 use crate::charge::Cost;
 use crate::functions::Row;
-use crate::summary::FunctionSums;
+use crate::summary::{FunctionSums, Samples};
 
 /// What the calls of one path came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,9 +56,7 @@ impl CallTree {
     /// Memory of a function that no call's row tells of.
     pub(super) fn add_rest(&mut self, (thread, row): (u32, Row), bytes: i64) {
         let path = self.path(thread, None, row);
-        let sums = self.at(path);
-        sums.sums.own.rss_bytes = sums.sums.own.rss_bytes.saturating_add(bytes);
-        sums.add_rss(bytes);
+        self.add_rss(path, bytes);
     }
 
     /// Sums of calls of a function that are not in the log, called `from` a path, or from outside all functions.
@@ -79,6 +77,33 @@ impl CallTree {
     pub(super) fn add_seeming(&mut self, paths: &[PathId], mut seeming: Seeming) {
         for &path in paths {
             self.at(path).correct(&mut seeming);
+        }
+    }
+
+    /// Counts samples that were taken on a path.
+    pub(super) fn add_samples(&mut self, path: PathId, cost: Cost, samples: Samples) {
+        let sums = &mut self.at(path).sums;
+        sums.own += cost;
+        sums.samples += samples;
+    }
+
+    /// Memory that was changed on a path.
+    pub(super) fn add_rss(&mut self, path: PathId, bytes: i64) {
+        let sums = self.at(path);
+        sums.sums.own.rss_bytes = sums.sums.own.rss_bytes.saturating_add(bytes);
+        sums.add_rss(bytes);
+    }
+
+    /// Once all is added up: of samples, what a path took with all that goes on from it is the cumulative amount of its
+    /// function, unless that is open further out.
+    pub(super) fn set_cumulative(&mut self) {
+        for path in self.paths.iter() {
+            let Some(row) = self.paths.row(path) else { continue };
+            let is_open = |outer| self.paths.row(outer) == Some(row);
+            if !self.paths.outward(self.paths.parent(path)).any(is_open) {
+                let sums = &mut self.sums[path as usize];
+                sums.sums.cumulative = sums.total;
+            }
         }
     }
 
@@ -111,6 +136,14 @@ impl CallTree {
     /// All paths that end in a function, callers before what they call.
     pub fn calls(&self) -> impl DoubleEndedIterator<Item = (PathId, Row, &PathSums)> {
         self.paths.iter().filter_map(|path| Some((path, self.paths.row(path)?, self.get(path))))
+    }
+
+    /// What threads did outside all functions, by their numbers.
+    pub(super) fn threads(&self) -> impl Iterator<Item = (u32, &PathSums)> {
+        self.paths.iter().filter_map(|path| match self.paths.step(path) {
+            Step::Thread(number) => Some((number, self.get(path))),
+            Step::Function(_) => None,
+        })
     }
 
     fn at(&mut self, path: PathId) -> &mut PathSums {

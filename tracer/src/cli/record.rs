@@ -5,7 +5,7 @@ mod kept;
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, CommandFactory as _, error::ErrorKind};
 use tempfile::TempDir;
 use tracer_common::limits::RING_BYTES;
 
@@ -14,12 +14,14 @@ use super::part::{PartArguments, verdict};
 use super::{select::SelectorArguments, values, view::ViewArguments};
 use crate::{
     filter::FunctionFilter,
-    log::LogOptions,
+    log::{LogKind, LogOptions},
     python::plan::SourceChoice,
     record::{self, Options, Outcome, Selection, Targets},
     views::{self, ViewOptions},
 };
 
+/// Samples a second and CPU, unless told.
+const SAMPLE_RATE: u32 = 199;
 /// Exit status when events were lost and `--fail-on-loss` was given.
 const LOST: u8 = 3;
 
@@ -39,6 +41,7 @@ const LOST: u8 = 3;
   pytracer record --all --duration 1m --sort rss
   pytracer record -p 4242 --duration 10s --merge
   pytracer record -p 4242 --duration 10s --view tree
+  pytracer record -p 4242 --duration 1m --source sample --rate 199
   pytracer record -o rec -- python3 app.py --its-own arguments
   pytracer record -p 4242 -o rec --min-duration 1ms --min-rss 64K
   pytracer record --all -o rec --max-size 2GB
@@ -73,9 +76,9 @@ pub(super) struct Arguments {
     /// Where the events come from: the eval loop, the USDT probes of builds with dtrace, or samples without any probe
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     source: SourceChoice,
-    /// With --source sample: how often each CPU is looked at, times a second
-    #[arg(long, value_name = "HZ", default_value_t = 199, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rate: u32,
+    /// With --source sample: how often each CPU is looked at, times a second [default: 199]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: Option<u32>,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -102,14 +105,16 @@ impl Arguments {
             Targets::Command(self.command)
         };
         let view = self.view.options();
-        let (log, _folder) = event_log(self.log, &view)?;
+        let sample_rate = (self.source == SourceChoice::Sample).then_some(self.rate.unwrap_or(SAMPLE_RATE));
+        refuse_for_samples(sample_rate, self.rate, &view);
+        let (log, _folder) = event_log(self.log, &view, sample_rate.is_some())?;
         let options = Options {
             targets,
             follow: !self.no_follow,
             duration: self.duration,
             filter: FunctionFilter::new(&self.function, &self.file)?,
             source: self.source,
-            sample_rate: (self.source == SourceChoice::Sample).then_some(self.rate),
+            sample_rate,
             log: log.clone(),
             ring_bytes: self.ring_size,
         };
@@ -137,20 +142,37 @@ impl Arguments {
     }
 }
 
+/// Ends the program with a word if samples are asked for what they can't tell, or a rate without them.
+fn refuse_for_samples(sample_rate: Option<u32>, rate: Option<u32>, view: &ViewOptions) {
+    let wrong = match (sample_rate, rate) {
+        (None, Some(_)) => Some("--rate is for --source sample"),
+        (Some(_), _) => view.why_not_sampled(),
+        (None, None) => None,
+    };
+    if let Some(wrong) = wrong {
+        super::Arguments::command().error(ErrorKind::ArgumentConflict, wrong).exit();
+    }
+}
+
 /// An event log: where, and what it holds.
 type Kept = (PathBuf, LogOptions);
 
 /// What is kept and where. A view that is made of the event log has it in a folder that is deleted with the second value,
 /// if none is to be kept.
-fn event_log(log: LogArguments, view: &ViewOptions) -> Result<(Option<Kept>, Option<TempDir>)> {
-    let log = log.options().unwrap_or_else(|error| error.exit());
+fn event_log(
+    log: LogArguments,
+    view: &ViewOptions,
+    sampled: bool,
+) -> Result<(Option<Kept>, Option<TempDir>)> {
+    let log = log.options(sampled).unwrap_or_else(|error| error.exit());
     if log.is_some() || view.is_report() {
         return Ok((log, None));
     }
     let folder = tempfile::Builder::new().prefix("pytracer-").tempdir().context(
         "can't make a folder for the events: set TMPDIR to one that can be written, or give one with -o",
     )?;
-    let options = LogOptions { arguments: std::env::args().collect(), ..LogOptions::default() };
+    let kind = if sampled { LogKind::Samples } else { LogKind::Calls };
+    let options = LogOptions { kind, arguments: std::env::args().collect(), ..LogOptions::default() };
     Ok((Some((folder.path().to_owned(), options)), Some(folder)))
 }
 

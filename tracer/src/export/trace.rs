@@ -60,6 +60,9 @@ impl<'a> Trace<'a> {
                 "the recording has sums only (--log totals), no calls over time: export as pprof, callgrind or pstats"
             );
         }
+        if source.is_sampled() {
+            bail!("the recording is sampled, it has no calls over time: export as pprof, collapsed or svg");
+        }
         let read = source.timeline_and_summary();
         let (timeline, Summary { report, tree }) = read
             .context("can't keep the calls in a temporary file: let TMPDIR name a folder with more room")?;

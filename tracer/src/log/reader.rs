@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::recording::Recording;
-use super::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows, ThreadRows};
+use super::schema::{
+    CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThinnedRows, ThreadRows,
+};
 use super::segment::{self, SegmentError};
 use super::table::Rows;
 use super::{LogError, LogKind};
@@ -43,6 +45,10 @@ impl Log {
         match log.recording.log {
             LogKind::Calls => log.find::<CallRows>(segments.calls),
             LogKind::Events => log.find::<EventRows>(segments.events),
+            LogKind::Samples => {
+                log.find::<PathRows>(segments.paths);
+                log.find::<SampleRows>(segments.samples);
+            }
             LogKind::Totals => {}
         }
         if log.recording.log != LogKind::Totals {

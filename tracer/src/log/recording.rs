@@ -56,6 +56,12 @@ pub struct Segments {
     pub calls: u32,
     /// Of events.
     pub events: u32,
+    /// Of call paths of samples.
+    #[serde(default)]
+    pub paths: u32,
+    /// Of samples.
+    #[serde(default)]
+    pub samples: u32,
     /// Of sums of what was left out.
     #[serde(default)]
     pub thinned: u32,

@@ -2,9 +2,10 @@
 
 use parquet::data_type::ByteArray;
 
-use super::schema::{CallRow, EventRow, FunctionRow, RssRow, ThreadRow};
+use super::schema::{CallRow, EventRow, FunctionRow, PathRow, RssRow, SampleRow, ThreadRow};
 use crate::charge::{Began, BegunCall, Cost, Ended, FinishedCall, RssChange};
-use crate::event::{Function, FunctionId, Member};
+use crate::event::{Function, FunctionId, Member, Origin};
+use crate::pipeline::{SampledPath, TakenSample};
 
 /// What an end has on top in `kind` of an event row.
 const END: i32 = 10;
@@ -126,6 +127,42 @@ pub(super) fn rss_row(change: &RssChange) -> RssRow {
     }
 }
 
+/// The code of what a thread was doing.
+fn origin_code(origin: Origin) -> i32 {
+    match origin {
+        Origin::Python => 0,
+        Origin::Native => 1,
+        Origin::System => 2,
+        Origin::OffCpu => 3,
+        Origin::Memory => 4,
+    }
+}
+
+/// What a thread was doing by this code.
+pub(crate) fn origin(code: i32) -> Option<Origin> {
+    let all = [Origin::Python, Origin::Native, Origin::System, Origin::OffCpu, Origin::Memory];
+    all.into_iter().find(|&origin| origin_code(origin) == code)
+}
+
+/// A call path of samples.
+pub(super) fn path_row(path: &SampledPath) -> PathRow {
+    PathRow { path_id: path.path as i32, from_path: path.caller as i32, function_id: path.function as i32 }
+}
+
+/// A sample.
+pub(super) fn sample_row(sample: &TakenSample) -> SampleRow {
+    SampleRow {
+        time_ns: sample.time_ns as i64,
+        pid: sample.pid as i32,
+        tid: sample.tid as i32,
+        kind: origin_code(sample.origin),
+        path_id: sample.path as i32,
+        samples: sample.samples as i64,
+        weight_ns: sample.weight_ns as i64,
+        rss_delta: sample.rss_bytes,
+    }
+}
+
 /// Names of a function id.
 pub(super) fn function_row(
     id: FunctionId,
@@ -237,6 +274,9 @@ mod tests {
             [Member::File, Member::Anon, Member::Swap, Member::Shmem].map(Some)
         );
         assert_eq!((began(4), ended(8), member(4)), (None, None, None));
+        let origins = [Origin::Python, Origin::Native, Origin::System, Origin::OffCpu, Origin::Memory];
+        assert_eq!([0, 1, 2, 3, 4].map(origin), origins.map(Some));
+        assert_eq!(origin(5), None);
     }
 
     #[test]

@@ -127,6 +127,40 @@ table! {
 }
 
 table! {
+    /// A call path of samples: a function, and the path that it was called from.
+    PathRows of PathRow in "paths" {
+        /// Its number; larger than that of the path it goes on from.
+        path_id: i32 = Delta,
+        /// The path that it goes on from; 0: this is the outermost function.
+        from_path: i32 = Dictionary,
+        /// Which function.
+        function_id: i32 = Dictionary,
+    }
+}
+
+table! {
+    /// One sample, or several of the same stack; or a change of resident memory with its stack.
+    SampleRows of SampleRow in "samples" {
+        /// When; of several samples, the last one's time.
+        time_ns: i64 = Delta,
+        /// Process id.
+        pid: i32 = Dictionary,
+        /// Thread id.
+        tid: i32 = Dictionary,
+        /// What the thread was doing: 0 Python, 1 native code, 2 in the kernel, 3 not running, 4 a change of memory.
+        kind: i32 = Dictionary,
+        /// Its call path; 0: it ran no Python function.
+        path_id: i32 = Dictionary,
+        /// How many samples; 0 of a change of memory.
+        samples: i64 = Dictionary,
+        /// The time that they stand for.
+        weight_ns: i64 = Dictionary,
+        /// Of a change of memory: bytes.
+        rss_delta: i64 = Dictionary,
+    }
+}
+
+table! {
     /// Sums of rows that were left out, by thread, function and caller. To be added up.
     ThinnedRows of ThinnedRow in "thinned" {
         /// Process id.

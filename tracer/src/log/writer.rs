@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use super::LogError;
 use super::recording::Recording;
-use super::rows::{begin_row, call_row, end_row, function_row, rss_row, thread_row};
-use super::schema::{CallRows, EventRows, FunctionRows, RssRows, ThreadRows};
+use super::rows::{begin_row, call_row, end_row, function_row, path_row, rss_row, sample_row, thread_row};
+use super::schema::{CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThreadRows};
 use super::table::Rows as _;
 use super::thinning::Thinner;
 use crate::charge::{BegunCall, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId};
-use crate::pipeline::CallSink;
+use crate::pipeline::{CallSink, SampledPath, TakenSample};
 use crate::report::{Report, Status, Thinning, Window};
 use files::{Files, Message, make_folders, remove_folders, tables};
 
@@ -44,6 +44,9 @@ pub enum LogKind {
     Events,
     /// None: only sums are kept, in `thinned`.
     Totals,
+    /// There are no calls: `samples` and their `paths`.
+    #[value(skip)]
+    Samples,
 }
 
 /// What a log is to be.
@@ -92,6 +95,8 @@ struct Pending {
     threads: ThreadRows,
     calls: CallRows,
     events: EventRows,
+    paths: PathRows,
+    samples: SampleRows,
     rss: RssRows,
 }
 
@@ -102,7 +107,7 @@ impl LogWriter {
     pub fn create(dir: &Path, options: LogOptions) -> Result<Self, LogError> {
         let thinner = match options.kind {
             LogKind::Calls => options.thinning.map(Thinner::new),
-            LogKind::Events => None,
+            LogKind::Events | LogKind::Samples => None,
             LogKind::Totals => Some(Thinner::new(Thinning::default())),
         };
         let made_dir = make_folders(dir, &tables(options.kind, thinner.is_some()))?;
@@ -160,7 +165,8 @@ impl LogWriter {
 
     /// Closes the open segments now. Functions go first, so that they are in place before what uses them.
     pub fn close_segments(&mut self) {
-        let Pending { functions, threads, calls, events, rss } = std::mem::take(&mut self.pending);
+        let Pending { functions, threads, calls, events, paths, samples, rss } =
+            std::mem::take(&mut self.pending);
         self.pending.calls = self.written.try_recv().unwrap_or_default();
         let thinned = self.thinner.as_mut().map(Thinner::take);
         self.last_closed = Instant::now();
@@ -168,6 +174,8 @@ impl LogWriter {
         self.send(Message::Threads(threads));
         self.send(Message::Calls(calls));
         self.send(Message::Events(events));
+        self.send(Message::Paths(paths));
+        self.send(Message::Samples(samples));
         self.send(Message::Thinned(thinned.unwrap_or_default()));
         self.send(Message::Rss(rss));
         self.send(Message::Recording(Box::new(self.recording.clone())));
@@ -246,6 +254,17 @@ impl CallSink for LogWriter {
         }
         self.pending.rss.push(rss_row(change));
         self.row_added(self.pending.rss.len());
+    }
+
+    fn path(&mut self, path: &SampledPath) {
+        self.pending.paths.push(path_row(path));
+    }
+
+    fn sample(&mut self, sample: &TakenSample) {
+        if self.takes_rows() {
+            self.pending.samples.push(sample_row(sample));
+            self.row_added(self.pending.samples.len());
+        }
     }
 
     fn thread_ended(&mut self, pid: u32, tid: u32) {

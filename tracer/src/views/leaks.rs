@@ -43,7 +43,12 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
 
 impl Body for Leaks {
     fn text(&self, report: &Report, options: &ViewOptions) -> String {
-        let header = ["stayed", "grew", "gave back", "grew in", "function"];
+        let is_sampled = report.account.sampling.is_some();
+        let header: &[&str] = if is_sampled {
+            &["stayed", "grew", "gave back", "function"]
+        } else {
+            &["stayed", "grew", "gave back", "grew in", "function"]
+        };
         let mut out = String::new();
         let shown = options.table.shown(self.trees.len());
         for tree in &self.trees[..shown] {
@@ -52,25 +57,25 @@ impl Body for Leaks {
                 out += "no call path kept memory\n\n";
                 continue;
             }
-            let mut nodes: Vec<Drawn> = tree.nodes.iter().map(|node| node.drawn(cells(node))).collect();
+            let mut nodes: Vec<Drawn> =
+                tree.nodes.iter().map(|node| node.drawn(cells(node, is_sampled))).collect();
             let tops = link(&mut nodes, &tree.nodes);
-            out += &draw(&header, &nodes, &tops, &options.table);
+            out += &draw(header, &nodes, &tops, &options.table);
             out += &hidden_line(tree.hidden, options);
             out.push('\n');
         }
         out + &crate::report::lines::not_listed(self.trees.len() - shown)
-            + &options.table.folded(
+            + &options.table.folded(&format!(
                 "stayed: memory added less memory given back, with all that was called; what another call path gives \
-                 back later is negative there; grew in: calls that ended with more memory than they began with\n\n",
-            )
+                 back later is negative there{}\n\n",
+                if is_sampled { "" } else { "; grew in: calls that ended with more memory than they began with" }
+            ))
     }
 }
 
-fn cells(node: &TreeNode) -> Vec<String> {
-    vec![
-        signed_bytes(node.stayed_bytes),
-        size(node.grew_bytes),
-        size(node.shrank_bytes),
-        format!("{} of {}", count(node.ended_larger), count(node.calls)),
-    ]
+/// Samples don't tell which calls memory grew in.
+fn cells(node: &TreeNode, is_sampled: bool) -> Vec<String> {
+    let memory = [signed_bytes(node.stayed_bytes), size(node.grew_bytes), size(node.shrank_bytes)];
+    let calls = (!is_sampled).then(|| format!("{} of {}", count(node.ended_larger), count(node.calls)));
+    memory.into_iter().chain(calls).collect()
 }

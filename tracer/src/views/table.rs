@@ -9,6 +9,7 @@ use crate::analysis::by_task::{ByTask, Task, Tasks};
 use crate::analysis::groups::{Group, GroupBy, groups};
 use crate::analysis::source::Summary;
 use crate::event::Function;
+use crate::report::sampled::set_shares;
 use crate::report::table::{FUNCTIONS, Noun, render, tables};
 use crate::report::{FunctionReport, Report};
 use crate::summary::FunctionSums;
@@ -214,13 +215,11 @@ fn plain(process: Option<usize>, pid: u32, label: (String, String), sums: &Funct
 
 impl Row {
     /// As a row of the table.
-    fn report(&self) -> FunctionReport {
+    fn report(&self, is_sampled: bool) -> FunctionReport {
         let (name, file) = self.label.clone();
         let function = Function { name, file, line: 0 };
-        FunctionReport {
-            process: self.process,
-            ..FunctionReport::new((0, self.pid), Some(&function), &self.raw)
-        }
+        let row = if is_sampled { FunctionReport::sampled } else { FunctionReport::new };
+        FunctionReport { process: self.process, ..row((0, self.pid), Some(&function), &self.raw) }
     }
 }
 
@@ -228,12 +227,15 @@ impl Body for Groups {
     fn text(&self, report: &Report, options: &ViewOptions) -> String {
         // Memory that no function is charged with has rows in the report already.
         let special = report.functions.iter().filter(|row| !row.is_function()).cloned();
-        let mut functions: Vec<_> = self.groups.iter().map(Row::report).chain(special).collect();
+        let is_sampled = report.account.sampling.is_some();
+        let groups = self.groups.iter().map(|row| row.report(is_sampled));
+        let mut functions: Vec<_> = groups.chain(special).collect();
         if options.merge || self.by == By::Process {
             for row in &mut functions {
                 row.process = None;
             }
         }
+        set_shares(&mut functions);
         tables(&Report { functions, ..report.clone() }, noun(self.by), &options.table)
     }
 }

@@ -36,8 +36,8 @@ pub(super) struct LogArguments {
 }
 
 impl LogArguments {
-    /// The folder and what it is to hold; `None`: no log is asked for.
-    pub(super) fn options(self) -> Result<Option<(PathBuf, LogOptions)>, clap::Error> {
+    /// The folder and what it is to hold; `None`: no log is asked for. `sampled`: there will be samples, no calls.
+    pub(super) fn options(self, sampled: bool) -> Result<Option<(PathBuf, LogOptions)>, clap::Error> {
         let thinning = Thinning {
             min_rss_bytes: self.min_rss,
             with_previous: self.with_previous,
@@ -50,8 +50,15 @@ impl LogArguments {
                 "--min-rss and --min-duration choose rows of --log calls: leave --log away\n",
             ));
         }
+        if sampled && (thinning.is_some() || self.log != LogKind::Calls) {
+            return Err(clap::Error::raw(
+                ErrorKind::ArgumentConflict,
+                "--log, --min-rss and --min-duration choose rows of calls, and samples tell of none: leave them away\n",
+            ));
+        }
         let arguments = std::env::args().collect();
-        let options = LogOptions { kind: self.log, thinning, max_bytes: self.max_size, arguments };
+        let kind = if sampled { LogKind::Samples } else { self.log };
+        let options = LogOptions { kind, thinning, max_bytes: self.max_size, arguments };
         Ok(self.output.map(|output| (output, options)))
     }
 }
@@ -81,7 +88,7 @@ mod tests {
     fn thinning(arguments: &[&str]) -> Result<Option<Thinning>, ErrorKind> {
         let words = ["record", "-o", "rec"].iter().chain(arguments);
         let command = Command::try_parse_from(words).map_err(|error| error.kind())?;
-        let options = command.log.options().map_err(|error| error.kind())?;
+        let options = command.log.options(false).map_err(|error| error.kind())?;
         Ok(options.and_then(|(_, options)| options.thinning))
     }
 

@@ -13,7 +13,9 @@ use super::LogKind;
 use super::bound::{Bound, Segment};
 use crate::log::recording::{self, Recording, Segments};
 use crate::log::rows::amount;
-use crate::log::schema::{CallRows, EventRows, FunctionRows, RssRows, ThinnedRows, ThreadRows};
+use crate::log::schema::{
+    CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThinnedRows, ThreadRows,
+};
 use crate::log::table::Rows;
 use crate::log::{
     LogError,
@@ -26,6 +28,7 @@ pub(super) fn tables(kind: LogKind, is_thinned: bool) -> Vec<&'static str> {
     match kind {
         LogKind::Calls => tables.extend([CallRows::FOLDER, RssRows::FOLDER]),
         LogKind::Events => tables.extend([EventRows::FOLDER, RssRows::FOLDER]),
+        LogKind::Samples => tables.extend([PathRows::FOLDER, SampleRows::FOLDER, RssRows::FOLDER]),
         LogKind::Totals => {}
     }
     if is_thinned {
@@ -41,6 +44,8 @@ pub(super) enum Message {
     Threads(ThreadRows),
     Calls(CallRows),
     Events(EventRows),
+    Paths(PathRows),
+    Samples(SampleRows),
     Thinned(ThinnedRows),
     Rss(RssRows),
     Recording(Box<Recording>),
@@ -105,6 +110,12 @@ impl Files {
             Message::Events(rows) => self.rows(
                 &rows,
                 |segments| &mut segments.events,
+                || times(rows.iter().map(|row| row.time_ns)),
+            ),
+            Message::Paths(rows) => self.names(&rows, |segments| &mut segments.paths),
+            Message::Samples(rows) => self.rows(
+                &rows,
+                |segments| &mut segments.samples,
                 || times(rows.iter().map(|row| row.time_ns)),
             ),
             Message::Thinned(rows) => self.rows(&rows, |segments| &mut segments.thinned, || None),
