@@ -11,6 +11,7 @@ pub mod attach;
 pub mod btf;
 pub mod charge;
 pub mod cli;
+pub mod correction;
 pub mod decode;
 pub mod diff;
 pub mod discover;

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     attach::{Kernel, LoadOptions, Unknown, calibrate, monotonic_ns},
+    decode::decode,
     discover::{self, NotTraceable},
     engine::{Engine, Message},
     filter::FunctionFilter,
@@ -22,7 +23,7 @@ use crate::{
     log::{Failure, LogOptions, LogWriter},
     pipeline::{Ending, PipelineOptions, ThreadTotals},
     python::plan::SourceChoice,
-    receive::{INTERVAL, Receiver},
+    receive::{INTERVAL, Receiver, records},
     report::Report,
     select::Selectors,
     text::shown,
@@ -187,8 +188,11 @@ impl Session {
             None => calibrate::hit_cost_ns(&mut kernel)?,
             Some(_) => 0,
         };
-        // The calibration's own records.
-        while !receiver.drain().is_empty() {}
+        let mut hits = Vec::new();
+        while let Some(chunk) = Some(receiver.drain()).filter(|chunk| !chunk.is_empty()) {
+            hits.extend(records(&chunk).filter_map(|record| decode(record).ok()));
+        }
+        let calibration = calibrate::calibration(hits.into_iter());
         let mut followed = Followed::new(kernel, options.source, options.sample_rate);
         if log.is_some() {
             followed.name_threads();
@@ -208,6 +212,7 @@ impl Session {
                 start_unix_ns: unix_ns(),
                 filter: options.filter.clone(),
                 sample_rate: options.sample_rate,
+                calibration,
             },
             log,
         )?;

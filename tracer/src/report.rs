@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::charge::Cost;
+use crate::correction::Calibration;
 use crate::event::Function;
 use crate::summary::FunctionSums;
 pub use sampled::{SampledFunction, Sampling};
@@ -181,6 +182,12 @@ pub struct Account {
     /// The two are 0 because the recording has not ended, or was cut off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cost_unknown: bool,
+    /// What the probes of a call add to durations; absent: that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+    /// Calls of functions that were not asked for hit probes too, and are in none of the numbers but those hits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filtered: bool,
     /// The account is of the whole recording, the rest of the report of a part of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_whole_recording: bool,

@@ -212,7 +212,7 @@ mod tests {
             recursive: false,
             instance,
         };
-        Visit { call, row: 0, path: 2, thread: 0, task }
+        Visit { call, row: 0, path: 2, thread: 0, task, calls_inside: 0 }
     }
 
     #[test]

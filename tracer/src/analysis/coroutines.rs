@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::Visit;
 use super::names::Names;
 use crate::charge::{Began, Ended};
+use crate::correction::Calibration;
 use crate::functions::Row;
 
 /// What the instances of a coroutine function came to.
@@ -22,6 +23,8 @@ pub struct CoroutineSums {
     /// Sum of the durations of steps, with all that they called, nanoseconds. A coroutine that another one awaits runs
     /// as part of that.
     pub ran_ns: u64,
+    /// What probes added to that.
+    pub probe_cost_ns: u64,
     /// Time suspended between the first step that was seen of an instance and the last.
     pub waited_ns: u64,
     /// Instances whose beginning or end was not seen: the window cut them, or events were lost.
@@ -49,11 +52,17 @@ struct Live {
 /// All coroutines and generators of a recording.
 #[derive(Debug, Default)]
 pub struct Coroutines {
+    calibration: Calibration,
     live: FxHashMap<u64, Live>,
     sums: FxHashMap<Row, CoroutineSums>,
 }
 
 impl Coroutines {
+    /// `calibration`: what probes add to durations.
+    pub fn new(calibration: Calibration) -> Self {
+        Self { calibration, ..Self::default() }
+    }
+
     /// Takes in a call, later ones first.
     pub fn add(&mut self, visit: &Visit) {
         let call = &visit.call;
@@ -64,6 +73,7 @@ impl Coroutines {
         let suspended = matches!(call.ended, Ended::Suspended | Ended::SuspendedUnseen);
         sums.suspended += u64::from(suspended);
         sums.late_ends += u64::from(call.ended.is_late());
+        sums.probe_cost_ns = sums.probe_cost_ns.saturating_add(visit.probe_cost_ns(self.calibration));
         let live = self.live.entry(call.instance).or_insert(Live {
             row: visit.row,
             start_ns: call.start_ns,
@@ -118,6 +128,7 @@ impl CoroutineSums {
         self.calls += other.calls;
         self.resumes += other.resumes;
         self.ran_ns = self.ran_ns.saturating_add(other.ran_ns);
+        self.probe_cost_ns = self.probe_cost_ns.saturating_add(other.probe_cost_ns);
         self.waited_ns = self.waited_ns.saturating_add(other.waited_ns);
         self.cut += other.cut;
         self.span_ns = self.span_ns.saturating_add(other.span_ns);
@@ -156,7 +167,7 @@ mod tests {
             recursive: false,
             instance,
         };
-        Visit { call, row: 0, path: 2, thread: 0, task: instance }
+        Visit { call, row: 0, path: 2, thread: 0, task: instance, calls_inside: 0 }
     }
 
     fn sums(backward: &[Visit]) -> CoroutineSums {

@@ -19,6 +19,7 @@ use super::thinned::Thinned;
 use super::timeline::Timeline;
 use super::tree::CallTree;
 use super::walk::{Damage, Threads, Visit, Walk};
+use crate::correction::Correction;
 use crate::event::FunctionId;
 use crate::functions::Row;
 use crate::log::gone::Gone;
@@ -129,6 +130,13 @@ impl Source {
     pub fn thread_name(&self, number: u32) -> Option<&str> {
         let id = self.threads.ids().get(number as usize)?;
         self.thread_names.get(id).map(String::as_str)
+    }
+
+    /// How durations are corrected; `None`: what the probes took was not measured.
+    pub fn correction(&self) -> Option<Correction> {
+        let account = &self.recording().status.account;
+        let all_known = account.thinned.is_none() && !account.filtered;
+        account.calibration.map(|calibration| Correction { calibration, all_known })
     }
 
     /// Calls cut to the time range, of those last read.

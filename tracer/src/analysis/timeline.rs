@@ -1,6 +1,6 @@
 //! The calls of a log in the order in which they began, thread by thread: what drawings of time are made of.
 //!
-//! The log gives them in the reverse of that order. They wait in a file without a name, 56 bytes each, in blocks of one
+//! The log gives them in the reverse of that order. They wait in a file without a name, 64 bytes each, in blocks of one
 //! thread, so that any number of them takes little memory.
 
 mod merged;
@@ -15,6 +15,7 @@ use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 use super::Visit;
 use super::walk::Threads;
 use crate::charge::{Began, Ended};
+use crate::correction::{Corrected, Correction};
 use crate::functions::Row;
 
 /// Calls of a block. Each thread has one in memory: ten thousand busy threads take 150 MB.
@@ -36,6 +37,8 @@ pub struct Span {
     pub rss_bytes: i64,
     /// Which generator or coroutine it is a step of; 0: of none.
     pub instance: u64,
+    /// Calls and resumptions made by it and by what it called.
+    pub calls_inside: u64,
     /// Its function.
     pub row: Row,
     /// How many calls are open further out.
@@ -49,6 +52,7 @@ impl Span {
     const CUT_START: u32 = 1;
     const CUT_END: u32 = 2;
     const RESUMED: u32 = 4;
+    const LATE: u32 = 8;
 
     fn new(visit: &Visit) -> Self {
         let call = &visit.call;
@@ -61,17 +65,28 @@ impl Span {
         if call.ended == Ended::OpenAtDetach {
             flags |= Self::CUT_END;
         }
+        if call.ended.is_late() {
+            flags |= Self::LATE;
+        }
         Self {
             start_ns: call.start_ns,
             end_ns: call.end_ns,
             off_cpu_ns: call.total.off_cpu_ns,
             rss_bytes: call.total.rss_bytes,
             instance: call.instance,
+            calls_inside: visit.calls_inside,
             row: visit.row,
             depth: call.depth,
             faults: u32::try_from(call.total.faults).unwrap_or(u32::MAX),
             flags,
         }
+    }
+
+    /// Its duration without what probes added to it.
+    pub fn corrected(&self, correction: Correction) -> Corrected {
+        let whole = !self.is_cut_at_start() && !self.is_cut_at_end();
+        let cost_ns = correction.calibration.cost_ns(whole, self.calls_inside);
+        correction.of_bounds(self.flags & Self::LATE != 0).of(self.end_ns - self.start_ns, cost_ns)
     }
 
     /// Did it begin before what is shown?
@@ -248,7 +263,7 @@ mod tests {
             recursive: false,
             instance: 0,
         };
-        Visit { call, row: 7, path: 0, thread, task: 0 }
+        Visit { call, row: 7, path: 0, thread, task: 0, calls_inside: 0 }
     }
 
     /// A timeline of threads that each make so many calls of one nanosecond, two nanoseconds apart.

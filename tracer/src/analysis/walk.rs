@@ -12,6 +12,7 @@ use super::names::Names;
 use super::paths::{PathId, Paths};
 use super::scope::Scope;
 use crate::charge::{Began, Cost, Ended, FinishedCall};
+use crate::correction::{Calibration, Corrected, Correction};
 use crate::functions::Row;
 use crate::log::rows::{began, call_of, end_of};
 use crate::log::schema::{CallRow, EventRow};
@@ -30,6 +31,8 @@ pub struct Visit {
     pub thread: u32,
     /// The outermost coroutine on its stack, by [`FinishedCall::instance`]: the task that it is part of; 0: none.
     pub task: u64,
+    /// Calls and resumptions made by it and by what it called, those of functions that are not asked for too.
+    pub calls_inside: u64,
 }
 
 /// The threads of a log, between two rows.
@@ -47,6 +50,20 @@ pub(super) struct Walk<'a> {
     /// Calls cut to the time range.
     pub(super) cut: u64,
     pub(super) damage: Damage,
+}
+
+impl Visit {
+    /// Its duration without what probes added to it.
+    pub fn corrected(&self, correction: Correction) -> Corrected {
+        let cost_ns = self.probe_cost_ns(correction.calibration);
+        correction.of_bounds(self.call.ended.is_late()).of(self.call.total.wall_ns, cost_ns)
+    }
+
+    /// What probes added to its duration, nanoseconds.
+    pub fn probe_cost_ns(&self, calibration: Calibration) -> u64 {
+        let whole = self.call.began.in_window() && self.call.ended != Ended::OpenAtDetach;
+        calibration.cost_ns(whole, self.calls_inside)
+    }
 }
 
 /// Rows that could not be used.
@@ -78,6 +95,7 @@ struct Open {
     task: u64,
     children: Cost,
     calls_made: u64,
+    calls_inside: u64,
 }
 
 impl Threads {
@@ -223,6 +241,10 @@ impl<'a> Walk<'a> {
             self.names.add_unnamed(call.function, process(call.pid), call.pid)
         });
         if !self.wanted[row as usize] {
+            // It hit probes all the same, in the time of the call that it lies in.
+            if let Some(caller) = self.open[thread].last_mut() {
+                caller.calls_inside += 1;
+            }
             return;
         }
         let root = self.paths.thread(thread as u32);
@@ -237,15 +259,14 @@ impl<'a> Walk<'a> {
             task,
             children: Cost::default(),
             calls_made: 0,
+            calls_inside: 0,
         });
     }
 
     /// Hands the top call on: all that it called has been.
     fn close(&mut self, thread: usize, take: &mut impl FnMut(&Visit, &Paths)) {
-        let Some(Open { mut call, row, path, task, children, calls_made, .. }) = self.open[thread].pop()
-        else {
-            return;
-        };
+        let Some(open) = self.open[thread].pop() else { return };
+        let Open { mut call, row, path, task, children, calls_made, calls_inside, .. } = open;
         if self.outside(call.start_ns, call.end_ns) {
             return;
         }
@@ -258,9 +279,11 @@ impl<'a> Walk<'a> {
         call.depth = self.open[thread].len() as u32;
         if let Some(caller) = self.open[thread].last_mut() {
             caller.children += call.total;
-            caller.calls_made += u64::from(call.began.in_window());
+            let began_in_window = u64::from(call.began.in_window());
+            caller.calls_made += began_in_window;
+            caller.calls_inside += calls_inside + began_in_window;
         }
-        take(&Visit { call, row, path, thread: thread as u32, task }, &self.paths);
+        take(&Visit { call, row, path, thread: thread as u32, task, calls_inside }, &self.paths);
     }
 
     /// Of an events log: beginnings at this depth, or further in, will not come any more.
@@ -276,6 +299,7 @@ impl<'a> Walk<'a> {
             if let Some(caller) = self.open[thread].last_mut() {
                 caller.children += open.children;
                 caller.calls_made += open.calls_made;
+                caller.calls_inside += open.calls_inside;
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What one probe hit costs on this machine: measured before the recording, on a function of our own, with the
-//! programs that the recording uses.
+//! What one probe hit costs on this machine, and how much of it lies on which side of the clock reading: measured before
+//! the recording, on a function of our own, with the programs that the recording uses.
 
 use std::{
     arch::global_asm,
@@ -15,6 +15,8 @@ use tracer_common::{
 };
 
 use super::{AttachError, Hooks, Kernel, uprobe::Target};
+use crate::correction::Calibration;
+use crate::event::{Event, FrameEvent};
 use crate::python::{
     plan::{Meaning, Plan, ProbeSite, Source, Version},
     version::FoundBy,
@@ -61,6 +63,33 @@ pub fn hit_cost_ns(kernel: &mut Kernel) -> Result<u64, AttachError> {
     debug!("uprobe-multi links do not see every thread of a process here: perf events instead");
     kernel.use_perf_events()?;
     Ok(cost(kernel)?.unwrap_or(0))
+}
+
+/// How a call's two hits are divided by their readings of the clock, from the events that [`hit_cost_ns`] has caused;
+/// `None`: there are none. Medians, so that what interrupts the loop does not matter.
+pub fn calibration(events: impl Iterator<Item = Event>) -> Option<Calibration> {
+    let (mut inside, mut outside) = (Vec::new(), Vec::new());
+    let mut last: Option<(u64, bool)> = None;
+    for event in events {
+        let Event::Frame { time_ns, what, .. } = event else { continue };
+        let starts = match what {
+            FrameEvent::Start { .. } => true,
+            FrameEvent::End => false,
+            _ => continue,
+        };
+        match last {
+            Some((since_ns, true)) if !starts => inside.push(time_ns.saturating_sub(since_ns)),
+            Some((since_ns, false)) if starts => outside.push(time_ns.saturating_sub(since_ns)),
+            _ => {}
+        }
+        last = Some((time_ns, starts));
+    }
+    Some(Calibration { inside_ns: median(inside)?, outside_ns: median(outside)? })
+}
+
+fn median(mut values: Vec<u64>) -> Option<u64> {
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
 }
 
 /// `None`: the hits were not seen.
@@ -171,4 +200,36 @@ fn file_offset(address: usize) -> io::Result<u64> {
         (start..end).contains(&address).then(|| (address - start + offset) as u64)
     });
     offset.ok_or_else(|| io::Error::other("our own code is in no mapping"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hit(time_ns: u64, what: FrameEvent) -> Event {
+        Event::Frame { time_ns, thread: 1, frame: 7, what }
+    }
+
+    #[test]
+    fn a_call_is_divided_where_the_clock_is_read() {
+        let start = FrameEvent::Start { resumed: false, function: 1 };
+        // Calls of 470 ns, 480 ns apart; an interrupt in one, between two others, and a call of which half was lost.
+        let hits = [
+            (1_000, start),
+            (1_470, FrameEvent::End),
+            (1_950, start),
+            (9_000, FrameEvent::End),
+            (9_480, start),
+            (9_950, FrameEvent::End),
+            (50_000, start),
+            (50_470, FrameEvent::End),
+            (50_950, start),
+            (60_000, start),
+            (60_470, FrameEvent::End),
+            (60_950, start),
+        ];
+        let found = calibration(hits.into_iter().map(|(time_ns, what)| hit(time_ns, what)));
+        assert_eq!(found, Some(Calibration { inside_ns: 470, outside_ns: 480 }));
+        assert_eq!(calibration([hit(5, start)].into_iter()), None);
+    }
 }

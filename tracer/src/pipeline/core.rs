@@ -354,6 +354,8 @@ impl Core {
                 probe_hits: self.probe_hits,
                 probe_cost_ns: self.probe_cost_ns,
                 cost_unknown: self.ended_ns.is_none(),
+                calibration: self.options.calibration,
+                filtered: !self.options.filter.is_all(),
                 of_whole_recording: false,
                 duplicates: counts.duplicates,
                 unmatched_ends: counts.unmatched_ends,

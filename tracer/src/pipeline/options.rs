@@ -1,5 +1,6 @@
 //! What a pipeline is told at the beginning and at the end of the window, and what it counts meanwhile.
 
+use crate::correction::Calibration;
 use crate::event::{ProcessIndex, Slot};
 use crate::filter::FunctionFilter;
 
@@ -14,6 +15,8 @@ pub struct PipelineOptions {
     pub filter: FunctionFilter,
     /// Times a second that each CPU is looked at, where stacks are sampled.
     pub sample_rate: Option<u32>,
+    /// What the probes of a call take, if that was measured.
+    pub calibration: Option<Calibration>,
 }
 
 /// What is known at the end of the window, from the kernel side's maps.

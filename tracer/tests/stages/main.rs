@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on is to fail")]
 
 mod bounded;
+mod correction;
 mod diff;
 mod exports;
 mod html;

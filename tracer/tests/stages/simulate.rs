@@ -127,6 +127,7 @@ impl Run {
             start_unix_ns: 1_700_000_000_000_000_000,
             filter,
             sample_rate: None,
+            calibration: None,
         }
     }
 
