@@ -6,6 +6,7 @@ use tracer_common::limits::SAMPLE_FRAMES;
 
 use super::fit::cut_middle;
 use super::{Account, FunctionReport, ProcessReport, Report, SampledFunction, Sampling};
+use crate::correction::Calibration;
 use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
 
@@ -178,12 +179,21 @@ fn cost(account: &Account, window_ns: u64) -> String {
     } else {
         format!("{} of the window", percent(account.probe_cost_ns, window_ns))
     };
-    format!(
+    let mut out = format!(
         "times include the probes' own cost: {} hits x {} = {}, {share}\n",
         count(hits),
         duration(per_hit),
         duration(account.probe_cost_ns),
-    )
+    );
+    if let Some(Calibration { inside_ns, outside_ns }) = account.calibration {
+        let _ = writeln!(
+            out,
+            "  sums are as measured: each call adds {} to the self time of its function, {} to that of its caller",
+            duration(inside_ns),
+            duration(outside_ns),
+        );
+    }
+    out
 }
 
 /// What samples are and are not, and what they cost.

@@ -11,6 +11,7 @@ use crate::analysis::source::Summary;
 use crate::analysis::top_calls::TopCalls;
 use crate::analysis::{Source, Visit};
 use crate::charge::{Began, FinishedCall};
+use crate::correction::{Corrected, Correction};
 use crate::functions::Row;
 use crate::report::Report;
 use crate::report::fit::{columns, cut_middle, cut_start};
@@ -25,6 +26,8 @@ const MOST: usize = 10_000;
 #[derive(Serialize)]
 struct Calls {
     calls: Vec<Call>,
+    #[serde(skip)]
+    correction: Option<Correction>,
 }
 
 /// A call.
@@ -38,6 +41,9 @@ struct Call {
     start_unix_ns: i64,
     start_ns: u64,
     duration_ns: u64,
+    /// Without what probes added to it; absent where that was not measured.
+    #[serde(flatten)]
+    corrected: Option<Corrected>,
     self_ns: u64,
     off_cpu_ns: u64,
     self_off_cpu_ns: u64,
@@ -85,7 +91,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
         source.summary(|visit, _| top.add(visit, amount(&visit.call, options.view, options.table.sort)));
     let calls = top.finish();
     let calls = calls.iter().map(|visit| call(visit, &tree.paths.stack(visit.path), source)).collect();
-    whole(&Calls { calls }, &report, options)
+    whole(&Calls { calls, correction: source.correction() }, &report, options)
 }
 
 fn call(visit: &Visit, stack: &[Row], source: &Source) -> Call {
@@ -99,6 +105,7 @@ fn call(visit: &Visit, stack: &[Row], source: &Source) -> Call {
         start_unix_ns: (call.start_ns as i64).saturating_add(source.recording().clock_offset_ns),
         start_ns: call.start_ns.saturating_sub(source.recording().start_monotonic_ns),
         duration_ns: call.total.wall_ns,
+        corrected: source.correction().map(|correction| visit.corrected(correction)),
         self_ns: call.own.wall_ns,
         off_cpu_ns: call.total.off_cpu_ns,
         self_off_cpu_ns: call.own.off_cpu_ns,
@@ -133,7 +140,8 @@ impl Body for Calls {
             );
             format!("{number}{lines}\n")
         });
-        calls.collect()
+        let note = self.correction.map(|correction| correction.note() + "\n\n").unwrap_or_default();
+        calls.collect::<String>() + &options.table.folded(&note)
     }
 }
 
@@ -165,6 +173,7 @@ impl Call {
             parts.push(format!("{} with what it called", signed_bytes(self.rss_bytes)));
             parts.push(format!("took {}", duration(self.duration_ns)));
         }
+        parts.extend(self.corrected.map(|corrected| format!("corrected {corrected}")));
         parts.push(format!("self {}", duration(self.self_ns)));
         parts.push(format!("off CPU {}", duration(self.off_cpu_ns)));
         if !memory {

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{Body, Named, ViewOptions, not_shown, title, whole};
 use crate::analysis::Source;
-use crate::analysis::latency::{Kind, Latency};
+use crate::analysis::latency::{Kind, Latency, Spread};
+use crate::correction::{Corrected, Correction};
 use crate::report::Report;
 use crate::report::grid::{GridRow, grid};
 use crate::units::{count, counted, duration};
@@ -15,6 +16,8 @@ use crate::units::{count, counted, duration};
 #[derive(Serialize)]
 struct Latencies {
     latencies: Vec<Row>,
+    #[serde(skip)]
+    correction: Option<Correction>,
 }
 
 /// A function's calls, or its steps.
@@ -36,21 +39,49 @@ struct Row {
     sum_ns: u64,
     /// By how much the percentiles may be off, in percent; the longest is exact.
     error_percent: u8,
+    /// Without what probes added; absent where that was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrected: Option<Percentiles>,
     /// Those whose beginning or end was not seen.
     cut: u64,
     /// Those whose durations are bounds from above.
     late_ends: u64,
 }
 
+/// Durations without what probes added to them.
+#[derive(Serialize)]
+struct Percentiles {
+    p50: Option<Corrected>,
+    p90: Option<Corrected>,
+    p99: Option<Corrected>,
+    max: Corrected,
+    sum: Corrected,
+}
+
+impl Percentiles {
+    fn new(of: &mut Spread, correction: Correction) -> Self {
+        Self {
+            p50: of.percentile(50.0),
+            p90: of.percentile(90.0),
+            p99: of.percentile(99.0),
+            max: of.max(),
+            sum: of.sum(correction),
+        }
+    }
+}
+
 pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String> {
-    let mut spread = Latency::default();
+    let correction = source.correction();
+    let mut spread = Latency::new(correction);
     let report = source.summary(|visit, _| spread.add(visit)).report;
     let names = source.names();
     let first = if options.merge { names.merged() } else { Vec::new() };
     let all = spread.finish(|row| first.get(row as usize).copied().unwrap_or(row));
     let mut latencies: Vec<_> = all
         .into_iter()
-        .map(|(row, kind, mut durations)| {
+        .map(|(row, kind, mut spread)| {
+            let corrected = correction.map(|correction| Percentiles::new(&mut spread, correction));
+            let mut durations = spread.measured;
             let of = names.get(row);
             let (process, pid) = if options.merge { (None, 0) } else { (Some(of.process), of.pid) };
             Row {
@@ -65,13 +96,14 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
                 max_ns: durations.max_ns(),
                 sum_ns: durations.sum_ns(),
                 error_percent: durations.error_percent(),
+                corrected,
                 cut: durations.cut,
                 late_ends: durations.late,
             }
         })
         .collect();
     latencies.sort_by_key(|row| (row.process, Reverse(row.sum_ns)));
-    whole(&Latencies { latencies }, &report, options)
+    whole(&Latencies { latencies, correction }, &report, options)
 }
 
 impl Body for Latencies {
@@ -103,7 +135,30 @@ impl Row {
             known(self.p50_ns.map(|_| self.max_ns)),
             time(self.sum_ns),
         ];
+        let cells = match &self.corrected {
+            Some(corrected) => {
+                cells.iter().zip(corrected.cells()).map(|(cell, below)| format!("{cell}\n{below}")).collect()
+            }
+            None => cells,
+        };
         GridRow { name: self.named.function.clone(), place: self.named.place(), cells }
+    }
+}
+
+impl Percentiles {
+    /// Below the durations as measured.
+    fn cells(&self) -> [String; 6] {
+        let known =
+            |duration: Option<Corrected>| duration.map_or_else(|| "-".to_owned(), |of| of.to_string());
+        let longest = self.p50.map(|_| self.max);
+        [
+            "corrected".to_owned(),
+            known(self.p50),
+            known(self.p90),
+            known(self.p99),
+            known(longest),
+            self.sum.to_string(),
+        ]
     }
 }
 
@@ -126,6 +181,7 @@ impl Latencies {
         if error > 0 {
             notes.push(format!("percentiles of many calls are within {error} %; max is exact"));
         }
+        notes.extend(self.correction.map(Correction::note));
         if notes.is_empty() { String::new() } else { notes.join("\n") + "\n\n" }
     }
 }

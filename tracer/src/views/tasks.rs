@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Body, Named, ViewOptions, not_shown, title, whole};
 use crate::analysis::Source;
 use crate::analysis::coroutines::{CoroutineSums, Coroutines};
+use crate::correction::{Corrected, Correction};
 use crate::functions::Row;
 use crate::report::Report;
 use crate::report::grid::{GridRow, Layout, grid};
@@ -16,6 +17,8 @@ use crate::units::{count, duration};
 #[derive(Serialize)]
 struct Tasks {
     coroutines: Vec<Coroutine>,
+    #[serde(skip)]
+    correction: Option<Correction>,
 }
 
 /// A coroutine function.
@@ -30,6 +33,9 @@ struct Coroutine {
     calls: u64,
     resumes: u64,
     ran_ns: u64,
+    /// Without what probes added; absent where that was not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrected: Option<Times>,
     waited_ns: u64,
     /// Of instances that were seen from beginning to end.
     average_ns: Option<u64>,
@@ -40,8 +46,16 @@ struct Coroutine {
     suspended: u64,
 }
 
+/// Times without what probes added to them.
+#[derive(Serialize)]
+struct Times {
+    ran: Corrected,
+}
+
 pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String> {
-    let mut instances = Coroutines::default();
+    let correction = source.correction();
+    let mut instances =
+        Coroutines::new(correction.map(|correction| correction.calibration).unwrap_or_default());
     let report = source.summary(|visit, _| instances.add(visit)).report;
     let names = source.names();
     let first = names.merged();
@@ -54,6 +68,10 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
         .into_iter()
         .map(|(row, sums)| {
             let of = names.get(row);
+            let corrected = correction.map(|correction| {
+                let correction = correction.of_bounds(sums.late_ends > 0);
+                Times { ran: correction.of(sums.ran_ns, sums.probe_cost_ns) }
+            });
             let (process, pid) = if options.merge { (None, 0) } else { (Some(of.process), of.pid) };
             Coroutine {
                 process,
@@ -63,6 +81,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
                 calls: sums.calls,
                 resumes: sums.resumes,
                 ran_ns: sums.ran_ns,
+                corrected,
                 waited_ns: sums.waited_ns,
                 average_ns: sums.average_ns(),
                 longest_ns: sums.longest_ns,
@@ -73,7 +92,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
         })
         .collect();
     coroutines.sort_by_key(|row| (row.process, std::cmp::Reverse(row.ran_ns.saturating_add(row.waited_ns))));
-    whole(&Tasks { coroutines }, &report, options)
+    whole(&Tasks { coroutines, correction }, &report, options)
 }
 
 impl Body for Tasks {
@@ -87,7 +106,7 @@ impl Body for Tasks {
             let shown = &rows[..options.table.shown(rows.len())];
             let layout = options.table.layout();
             let grid_rows: Vec<_> = shown.iter().map(|row| row.grid_row(layout)).collect();
-            out += &grid(header(layout), &grid_rows, &options.table);
+            out += &grid(&header(layout, self.correction.is_some()), &grid_rows, &options.table);
             out += "\n\n";
             out += &not_shown(rows.len() - shown.len());
         }
@@ -95,13 +114,15 @@ impl Body for Tasks {
     }
 }
 
-fn header(layout: Layout) -> &'static [&'static str] {
-    match layout {
-        Layout::Narrow => {
-            &["coroutine", "instances\ncut", "calls\n+resumed", "ran\nwaited", "average", "longest"]
-        }
-        _ => &["coroutine", "instances", "cut", "calls", "resumed", "ran", "waited", "average", "longest"],
+fn header(layout: Layout, corrected: bool) -> Vec<&'static str> {
+    if layout == Layout::Narrow {
+        let times = if corrected { "ran\ncorrected\nwaited" } else { "ran\nwaited" };
+        return vec!["coroutine", "instances\ncut", "calls\n+resumed", times, "average", "longest"];
     }
+    let mut header = vec!["coroutine", "instances", "cut", "calls", "resumed", "ran"];
+    header.extend(corrected.then_some("corrected"));
+    header.extend(["waited", "average", "longest"]);
+    header
 }
 
 impl Coroutine {
@@ -109,6 +130,8 @@ impl Coroutine {
         let time = |ns| if self.late_ends > 0 { format!("≤{}", duration(ns)) } else { duration(ns) };
         let average = self.average_ns.map_or_else(|| "-".to_owned(), time);
         let longest = self.average_ns.map_or_else(|| "-".to_owned(), |_| time(self.longest_ns));
+        let corrected = self.corrected.as_ref().map(|times| times.ran.to_string());
+        let times = [time(self.ran_ns)].into_iter().chain(corrected).chain([duration(self.waited_ns)]);
         let cells = if layout == Layout::Narrow {
             let cut = if self.cut > 0 { format!("\n{}", count(self.cut)) } else { String::new() };
             let resumed =
@@ -116,21 +139,13 @@ impl Coroutine {
             vec![
                 count(self.instances) + &cut,
                 count(self.calls) + &resumed,
-                format!("{}\n{}", time(self.ran_ns), duration(self.waited_ns)),
+                times.collect::<Vec<_>>().join("\n"),
                 average,
                 longest,
             ]
         } else {
-            vec![
-                count(self.instances),
-                count(self.cut),
-                count(self.calls),
-                count(self.resumes),
-                time(self.ran_ns),
-                duration(self.waited_ns),
-                average,
-                longest,
-            ]
+            let counts = [self.instances, self.cut, self.calls, self.resumes].map(count);
+            counts.into_iter().chain(times).chain([average, longest]).collect()
         };
         GridRow { name: self.named.function.clone(), place: self.named.place(), cells }
     }
@@ -150,6 +165,9 @@ impl Tasks {
         if sum(|row| row.resumes) > 0 && sum(|row| row.suspended) == 0 {
             out += "this interpreter does not tell a suspension from an end: instances that still waited at the end \
                     of the recording count as ended with their last step\n";
+        }
+        if let Some(correction) = self.correction {
+            out += &(correction.note() + "; waited, average and longest are as measured\n");
         }
         out + "\n"
     }
