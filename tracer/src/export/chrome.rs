@@ -14,6 +14,7 @@ use super::trace::{Trace, cut};
 use super::{Export, Measure};
 use crate::analysis::Source;
 use crate::analysis::timeline::Span;
+use crate::correction::Corrected;
 
 /// The format.
 pub(super) struct Chrome;
@@ -49,6 +50,8 @@ struct Arguments<'a> {
     resumed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     cut_at: Option<&'static str>,
+    #[serde(flatten)]
+    corrected: Option<Corrected>,
 }
 
 /// Ties the steps of a coroutine together.
@@ -72,11 +75,13 @@ impl Export for Chrome {
             events.push(&name("process_name", (pid, pid), &trace.process_name(pid)))?;
         }
         let labels = trace.labels();
+        let correction = trace.source.correction();
         for (number, ids) in trace.threads() {
             events.push(&name("thread_name", ids, &trace.thread_name(number)))?;
             trace.timeline.each(number, |span| {
-                let instance = trace.coroutine(span);
-                events.push(&call(ids, span, trace.name(span.row), &labels[span.row as usize], instance))
+                let names = (trace.name(span.row), &*labels[span.row as usize]);
+                let corrected = correction.map(|correction| span.corrected(correction));
+                events.push(&call(ids, span, names, trace.coroutine(span), corrected))
             })?;
         }
         trace.memory(|point| Ok(events.push(&counter(point))?))?;
@@ -97,9 +102,9 @@ fn counter(Point { time_ns, pid, counter, bytes }: Point) -> Value {
 fn call<'a>(
     (pid, tid): (u32, u32),
     span: &Span,
-    name: &'a str,
-    label: &'a str,
+    (name, label): (&'a str, &'a str),
     coroutine: Option<u64>,
+    corrected: Option<Corrected>,
 ) -> Call<'a> {
     Call {
         ph: "X",
@@ -117,6 +122,7 @@ fn call<'a>(
             instance: span.instance,
             resumed: span.is_resumed(),
             cut_at: cut(span),
+            corrected,
         },
         flow: coroutine.map(|instance| Flow {
             bind_id: format!("{instance:#x}"),

@@ -35,6 +35,7 @@ impl Table for Lines<'_> {
         let cells = values.iter().map(|value| match value {
             Value::Number(number) => Cow::Owned(number.to_string()),
             Value::Text(text) => harmless(text),
+            Value::Missing => Cow::Borrowed(""),
         });
         Ok(self.0.write_record(cells.map(Cell)).map_err(from_csv)?)
     }

@@ -19,6 +19,7 @@ use super::trace::Trace;
 use super::{Export, Measure, json};
 use crate::analysis::Source;
 use crate::analysis::timeline::{Edge, Span};
+use crate::correction::Correction;
 use crate::functions::Row;
 use crate::units::count;
 use markers::{AboutMarker, CallMarker};
@@ -67,6 +68,7 @@ struct Builder {
     threads: Vec<(u32, ThreadHandle)>,
     /// Functions with their places, by row.
     labels: Vec<String>,
+    correction: Option<Correction>,
 }
 
 /// A call that is open.
@@ -101,8 +103,8 @@ impl Builder {
             profile.set_process_end_time(process, end);
             processes.insert(pid, process);
         }
-        let (start_ns, labels) = (trace.start_ns(), trace.labels());
-        Self { profile, start_ns, end, category, processes, threads: Vec::new(), labels }
+        let (start_ns, labels, correction) = (trace.start_ns(), trace.labels(), trace.source.correction());
+        Self { profile, start_ns, end, category, processes, threads: Vec::new(), labels, correction }
     }
 
     fn time(&self, time_ns: u64) -> Timestamp {
@@ -164,7 +166,8 @@ impl Builder {
     fn marker(&mut self, thread: ThreadHandle, span: &Span, stack: StackHandle) {
         let timing = MarkerTiming::Interval(self.time(span.start_ns), self.time(span.end_ns));
         let name = self.profile.intern_string(&self.labels[span.row as usize]);
-        let marker = CallMarker::new(&mut self.profile, name, self.category, span);
+        let corrected = self.correction.map(|correction| span.corrected(correction));
+        let marker = CallMarker::new(&mut self.profile, name, self.category, span, corrected);
         let marker = self.profile.add_marker(thread, timing, marker);
         self.profile.set_marker_stack(thread, marker, Some(stack));
     }

@@ -35,6 +35,7 @@ impl Table for Lines<'_> {
             write!(self.out, "{}\"{}\":", if at == 0 { '{' } else { ',' }, column.name)?;
             match value {
                 Value::Number(number) => write!(self.out, "{number}")?,
+                Value::Missing => write!(self.out, "null")?,
                 Value::Text(text) => serde_json::to_writer(&mut self.out, text).map_err(io::Error::from)?,
             }
         }

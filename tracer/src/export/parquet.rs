@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 
-use super::rows::{self, Heading, Rows, Table, Value};
+use super::rows::{self, Heading, Kind, Rows, Table, Value};
 use super::{Export, Measure};
 use crate::analysis::Source;
 
@@ -39,16 +39,22 @@ struct Groups<'a> {
 /// The values of a column.
 enum Values {
     Numbers(Vec<i64>),
+    /// Those that are there, and for each row whether it has one: 1 or 0.
+    Optionals(Vec<i64>, Vec<i16>),
     Texts(Vec<ByteArray>),
 }
 
 impl Table for Groups<'_> {
     fn begin(&mut self, columns: &[Heading]) -> Result<()> {
         let field = |column: &Heading| {
-            let physical = if column.is_text { Physical::BYTE_ARRAY } else { Physical::INT64 };
+            let (physical, logical) = match column.kind {
+                Kind::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+                Kind::Number | Kind::Optional => (Physical::INT64, None),
+            };
+            let optional = column.kind == Kind::Optional;
             let field = Type::primitive_type_builder(column.name, physical)
-                .with_repetition(Repetition::REQUIRED)
-                .with_logical_type(column.is_text.then_some(LogicalType::String));
+                .with_repetition(if optional { Repetition::OPTIONAL } else { Repetition::REQUIRED })
+                .with_logical_type(logical);
             field.build().map(Arc::new)
         };
         let fields = columns.iter().map(field).collect::<Result<_, _>>()?;
@@ -66,6 +72,11 @@ impl Table for Groups<'_> {
         for (column, value) in self.columns.iter_mut().zip(values) {
             match (column, value) {
                 (Values::Numbers(numbers), Value::Number(number)) => numbers.push(*number),
+                (Values::Optionals(numbers, present), Value::Number(number)) => {
+                    numbers.push(*number);
+                    present.push(1);
+                }
+                (Values::Optionals(_, present), Value::Missing) => present.push(0),
                 (Values::Texts(texts), Value::Text(text)) => texts.push(ByteArray::from(*text)),
                 _ => unreachable!("a column has values of one kind"),
             }
@@ -106,12 +117,17 @@ impl Groups<'_> {
 
 impl Values {
     fn of(column: &Heading) -> Self {
-        if column.is_text { Self::Texts(Vec::new()) } else { Self::Numbers(Vec::new()) }
+        match column.kind {
+            Kind::Number => Self::Numbers(Vec::new()),
+            Kind::Optional => Self::Optionals(Vec::new(), Vec::new()),
+            Kind::Text => Self::Texts(Vec::new()),
+        }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::Numbers(numbers) => numbers.len(),
+            Self::Optionals(_, present) => present.len(),
             Self::Texts(texts) => texts.len(),
         }
     }
@@ -122,6 +138,11 @@ impl Values {
             Self::Numbers(numbers) => {
                 column.typed::<Int64Type>().write_batch(numbers, None, None)?;
                 numbers.clear();
+            }
+            Self::Optionals(numbers, present) => {
+                column.typed::<Int64Type>().write_batch(numbers, Some(present), None)?;
+                numbers.clear();
+                present.clear();
             }
             Self::Texts(texts) => {
                 column.typed::<ByteArrayType>().write_batch(texts, None, None)?;

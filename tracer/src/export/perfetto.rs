@@ -16,6 +16,7 @@ use super::trace::{Trace, cut};
 use super::{Export, Measure};
 use crate::analysis::Source;
 use crate::analysis::timeline::{Edge, Span};
+use crate::correction::Corrected;
 use crate::functions::Row;
 use schema::{
     Annotation, Clock, ClockSnapshot, CounterDescriptor, Event, EventName, Interned, Packet, PacketDefaults,
@@ -28,7 +29,16 @@ pub(super) struct Perfetto;
 /// The track that has the word on the whole.
 const ABOUT: u64 = 1;
 /// Names of arguments that all calls share: their number is their place.
-const ARGUMENTS: [&str; 6] = ["rss_bytes", "off_cpu_ns", "faults", "instance", "resumed", "cut_at"];
+const ARGUMENTS: [&str; 8] = [
+    "rss_bytes",
+    "off_cpu_ns",
+    "faults",
+    "instance",
+    "resumed",
+    "corrected_ns",
+    "corrected_at_most_ns",
+    "cut_at",
+];
 const CATEGORY: u64 = 1;
 
 impl Export for Perfetto {
@@ -147,7 +157,8 @@ impl Packets<'_> {
         match edge {
             Edge::Begin(span) => {
                 self.name(trace, span.row)?;
-                self.event(span.start_ns, on, begin(span, trace.coroutine(span)))
+                let corrected = trace.source.correction().map(|correction| span.corrected(correction));
+                self.event(span.start_ns, on, begin(span, trace.coroutine(span), corrected))
             }
             Edge::End(span) => self.event(span.end_ns, on, Event::new(schema::SLICE_END)),
         }
@@ -190,13 +201,15 @@ impl Packets<'_> {
 }
 
 /// The beginning of a call. What has no argument is 0, or not so.
-fn begin(span: &Span, coroutine: Option<u64>) -> Event {
+fn begin(span: &Span, coroutine: Option<u64>, corrected: Option<Corrected>) -> Event {
     let numbers = [
         span.rss_bytes,
         span.off_cpu_ns as i64,
         i64::from(span.faults),
         span.instance as i64,
         i64::from(span.is_resumed()),
+        corrected.and_then(Corrected::estimate_ns).unwrap_or(0) as i64,
+        corrected.and_then(Corrected::at_most_ns).unwrap_or(0) as i64,
     ];
     let numbers = (1..).zip(numbers).filter(|&(_, value)| value != 0);
     let mut annotations: Vec<_> = numbers.map(|(name, value)| Annotation::number(name, value)).collect();

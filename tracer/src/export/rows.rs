@@ -6,6 +6,7 @@ use super::notes::notes;
 use crate::analysis::names::Names;
 use crate::analysis::{Source, Visit};
 use crate::charge::{Began, Ended};
+use crate::correction::Corrected;
 use crate::event::Function;
 use crate::functions::Row;
 use crate::report::{FunctionReport, Report, UNNAMED};
@@ -36,7 +37,16 @@ pub(super) trait Table {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heading {
     pub(super) name: &'static str,
-    pub(super) is_text: bool,
+    pub(super) kind: Kind,
+}
+
+/// What stands in all rows of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Number,
+    /// A number, or nothing.
+    Optional,
+    Text,
 }
 
 /// What stands in a column of a row.
@@ -44,11 +54,14 @@ pub(super) struct Heading {
 pub(super) enum Value<'a> {
     Number(i64),
     Text(&'a str),
+    /// Of a column of numbers: none.
+    Missing,
 }
 
 /// A column: its name, and how its value is made of a row and the functions' names.
 enum Column<R> {
     Number(&'static str, fn(&R, &Names) -> i64),
+    Optional(&'static str, fn(&R) -> Option<u64>),
     Text(&'static str, for<'a> fn(&'a R, &'a Names) -> &'a str),
 }
 
@@ -57,6 +70,7 @@ struct Call {
     visit: Visit,
     caller: Option<Row>,
     start_unix_ns: i64,
+    corrected: Option<Corrected>,
 }
 
 /// Named as in the JSON form of the report.
@@ -81,7 +95,7 @@ const FUNCTIONS: [Column<FunctionReport>; 18] = [
     Column::Number("calls_made", |row, _| signed(row.calls_made)),
 ];
 
-const CALLS: [Column<Call>; 22] = [
+const CALLS: [Column<Call>; 25] = [
     Column::Number("start_unix_ns", |row, _| row.start_unix_ns),
     Column::Number("wall_ns", |row, _| signed(row.visit.call.total.wall_ns)),
     Column::Number("self_wall_ns", |row, _| signed(row.visit.call.own.wall_ns)),
@@ -104,19 +118,26 @@ const CALLS: [Column<Call>; 22] = [
     Column::Number("calls_made", |row, _| signed(row.visit.call.calls_made)),
     Column::Number("instance", |row, _| signed(row.visit.call.instance)),
     Column::Number("task", |row, _| signed(row.visit.task)),
+    Column::Number("calls_inside", |row, _| signed(row.visit.calls_inside)),
+    Column::Optional("corrected_ns", |row| row.corrected?.estimate_ns()),
+    Column::Optional("corrected_at_most_ns", |row| row.corrected?.at_most_ns()),
 ];
 
 impl<R> Column<R> {
     fn heading(&self) -> Heading {
         match *self {
-            Self::Number(name, _) => Heading { name, is_text: false },
-            Self::Text(name, _) => Heading { name, is_text: true },
+            Self::Number(name, _) => Heading { name, kind: Kind::Number },
+            Self::Optional(name, _) => Heading { name, kind: Kind::Optional },
+            Self::Text(name, _) => Heading { name, kind: Kind::Text },
         }
     }
 
     fn value<'a>(&self, row: &'a R, names: &'a Names) -> Value<'a> {
         match self {
             Self::Number(_, value) => Value::Number(value(row, names)),
+            Self::Optional(_, value) => {
+                value(row).map_or(Value::Missing, |value| Value::Number(signed(value)))
+            }
             Self::Text(_, value) => Value::Text(value(row, names)),
         }
     }
@@ -145,11 +166,13 @@ pub(super) fn write(source: &mut Source, rows: Rows, mut table: impl Table) -> R
 fn calls(source: &mut Source, table: &mut impl Table) -> Result<()> {
     let clock_offset_ns = source.recording().clock_offset_ns;
     let names = source.names().clone();
+    let correction = source.correction();
     source.try_calls(|visit, paths| {
         let call = Call {
             visit: *visit,
             caller: paths.row(paths.parent(visit.path)),
             start_unix_ns: signed(visit.call.start_ns).saturating_add(clock_offset_ns),
+            corrected: correction.map(|correction| visit.corrected(correction)),
         };
         table.row(&CALLS.each_ref().map(|column| column.value(&call, &names)))
     })?;

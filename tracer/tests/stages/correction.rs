@@ -1,15 +1,23 @@
 //! Durations of made-up programs whose probes cost exactly what the calibration says: corrected they are the truth.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
 use proptest::prelude::*;
+use serde_json::Value;
+use tracer::analysis::measure::Measure;
 use tracer::analysis::{Source, scope::Scope, timeline::Span};
 use tracer::correction::{Calibration, Corrected};
 use tracer::event::{Event, FrameEvent, Function};
+use tracer::export::{Format, Options, Rows};
 use tracer::filter::FunctionFilter;
 use tracer::log::{LogKind, LogOptions, LogWriter};
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
 use tracer::report::Thinning;
+use tracer::report::table::TableOptions;
+use tracer::views::{By, View, ViewOptions, show};
 
 use super::simulate::config;
 
@@ -95,7 +103,9 @@ impl Run {
         let mut pipeline = Pipeline::new(options, LogWriter::create(dir, log).unwrap());
         pipeline.process(1, 100, tracer::pipeline::ProcessAbout::default());
         self.events.iter().for_each(|event| pipeline.apply(event));
-        pipeline.finish(&Ending { end_ns: self.now_ns, ..Ending::default() });
+        let (probe_hits, end_ns) = (self.truths.len() as u64 * 2, self.now_ns);
+        let probe_cost_ns = probe_hits * (CALIBRATION.inside_ns + CALIBRATION.outside_ns) / 2;
+        pipeline.finish(&Ending { end_ns, probe_hits, probe_cost_ns, ..Ending::default() });
     }
 }
 
@@ -180,4 +190,121 @@ proptest! {
 fn in_order(call: &Call, take: &mut impl FnMut(&Call)) {
     take(call);
     call.calls.iter().for_each(|inner| in_order(inner, take));
+}
+
+/// `f1` works for 100 us and calls `f2` ten times meanwhile, which works for 50 ns: that is lost in what probes take.
+fn recorded(dir: &Path) {
+    let leaf = Call { function: 2, works_ns: 50, calls: Vec::new() };
+    let run = Run::new(&Call { function: 1, works_ns: 10_000, calls: vec![leaf; 9] });
+    run.record(dir, options(LogKind::Calls), FunctionFilter::default());
+}
+
+const LONG_NS: u64 = 10 * 10_000 + 9 * 50;
+const LEAF_AT_MOST_NS: u64 = 520 - 470 * 9 / 10;
+
+fn export(dir: &Path, format: Format) -> Vec<u8> {
+    let mut source = Source::open(dir, Scope::default()).unwrap();
+    let mut out = Vec::new();
+    let options = Options { rows: Rows::Calls, ..Options::default() };
+    format.write(&mut source, options, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn rows_have_a_corrected_duration_or_a_bound_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    recorded(dir.path());
+    let text = |format| String::from_utf8(export(dir.path(), format)).unwrap();
+    let rows: Vec<Value> =
+        text(Format::Ndjson).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 10);
+    for row in &rows {
+        let (corrected, bound) = (&row["corrected_ns"], &row["corrected_at_most_ns"]);
+        if row["function"] == "f1" {
+            assert_eq!((corrected.as_u64(), bound), (Some(LONG_NS), &Value::Null));
+            assert_eq!(row["calls_inside"], 9);
+        } else {
+            assert_eq!((corrected, bound.as_u64()), (&Value::Null, Some(LEAF_AT_MOST_NS)));
+        }
+    }
+    let csv = text(Format::Csv);
+    assert!(csv.lines().any(|line| line.ends_with(&format!(",9,{LONG_NS},"))), "{csv}");
+    assert!(csv.lines().any(|line| line.ends_with(&format!(",0,,{LEAF_AT_MOST_NS}"))), "{csv}");
+    let file = export(dir.path(), Format::Parquet);
+    let reader = SerializedFileReader::new(bytes::Bytes::from(file)).unwrap();
+    let columns = ["corrected_ns", "corrected_at_most_ns"].map(str::to_owned);
+    let found: Vec<_> = reader
+        .get_row_iter(None)
+        .unwrap()
+        .map(|row| {
+            let row = row.unwrap();
+            let values: BTreeMap<_, _> = row.get_column_iter().collect();
+            columns.each_ref().map(|name| match *values[name] {
+                Field::Long(ns) => Some(ns as u64),
+                _ => None,
+            })
+        })
+        .collect();
+    assert_eq!(found[9], [Some(LONG_NS), None]);
+    assert!(found[..9].iter().all(|row| *row == [None, Some(LEAF_AT_MOST_NS)]));
+}
+
+#[test]
+fn calls_over_time_have_it_too() {
+    let dir = tempfile::tempdir().unwrap();
+    recorded(dir.path());
+    let trace: Value = serde_json::from_slice(&export(dir.path(), Format::Chrome)).unwrap();
+    let calls: Vec<_> =
+        trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
+    assert_eq!(
+        (calls[0]["name"].as_str(), calls[0]["args"]["corrected_ns"].as_u64()),
+        (Some("f1"), Some(LONG_NS))
+    );
+    assert_eq!(calls[1]["args"]["corrected_at_most_ns"].as_u64(), Some(LEAF_AT_MOST_NS));
+    let profile = String::from_utf8(export(dir.path(), Format::Firefox)).unwrap();
+    assert!(profile.contains("corrected duration is an upper bound"), "{profile}");
+    assert!(profile.contains(&format!("\"corrected\":{}", LONG_NS as f64 / 1e6)), "{profile}");
+}
+
+fn view(dir: &Path, view: View, json: bool) -> String {
+    let table = TableOptions { sort: view.default_sort(), limit: 0, width: Some(100), colour: false };
+    let options = ViewOptions {
+        view,
+        by: By::Function,
+        of: Measure::Wall,
+        min_share: 0.0,
+        all_frames: false,
+        merge: false,
+        json,
+        table,
+    };
+    show(&mut Source::open(dir, Scope::default()).unwrap(), &options).unwrap()
+}
+
+#[test]
+fn views_show_it_beside_what_was_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    recorded(dir.path());
+    let json = |of| serde_json::from_str::<Value>(&view(dir.path(), of, true)).unwrap();
+    let latencies = json(View::Latency);
+    let of = |function: &str| {
+        let rows = latencies["latencies"].as_array().unwrap();
+        rows.iter().find(|row| row["function"] == function).unwrap()["corrected"].clone()
+    };
+    assert_eq!(of("f1")["p50"]["corrected_ns"], LONG_NS);
+    assert_eq!(of("f2")["max"]["corrected_at_most_ns"], LEAF_AT_MOST_NS);
+    assert_eq!(of("f2")["sum"]["corrected_at_most_ns"], 9 * LEAF_AT_MOST_NS);
+    let slowest = json(View::Slowest);
+    assert_eq!(slowest["calls"][0]["corrected_ns"], LONG_NS);
+    assert_eq!(slowest["calls"][1]["corrected_at_most_ns"], LEAF_AT_MOST_NS);
+    for of in [View::Latency, View::Slowest] {
+        let text = view(dir.path(), of, false);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("100 us") && text.contains("≤97 ns"), "{text}");
+        assert!(
+            text.contains("corrected: less 470 ns for the call and 950 ns for each call inside"),
+            "{text}"
+        );
+        assert!(text.contains("each call adds 470 ns to the self time of its function"), "{text}");
+    }
 }

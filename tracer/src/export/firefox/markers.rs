@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::trace::{About, cut};
 use crate::analysis::timeline::Span;
+use crate::correction::Corrected;
 
 /// A call.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub(super) struct CallMarker {
     name: StringHandle,
     category: CategoryHandle,
     note: StringHandle,
-    numbers: [f64; 4],
+    numbers: [f64; 5],
 }
 
 impl CallMarker {
@@ -26,15 +27,23 @@ impl CallMarker {
         name: StringHandle,
         category: CategoryHandle,
         span: &Span,
+        corrected: Option<Corrected>,
     ) -> Self {
         let cut = cut(span).map(|cut| format!("cut at {cut}"));
         let resumed = span.is_resumed().then(|| "resumed".to_owned());
-        let note = [resumed, cut].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let bound = match corrected {
+            None => Some("not corrected".to_owned()),
+            Some(corrected) => {
+                corrected.at_most_ns().map(|_| "corrected duration is an upper bound".to_owned())
+            }
+        };
+        let note = [resumed, cut, bound].into_iter().flatten().collect::<Vec<_>>().join(", ");
         let numbers = [
             span.rss_bytes as f64,
             span.off_cpu_ns as f64 / 1e6,
             f64::from(span.faults),
             span.instance as f64,
+            corrected.map_or(span.end_ns - span.start_ns, Corrected::ns) as f64 / 1e6,
         ];
         Self { name, category, note: profile.intern_string(&note), numbers }
     }
@@ -53,6 +62,7 @@ impl StaticSchemaMarker for CallMarker {
         field("offCpu", "Off CPU", MarkerFieldFormat::Duration),
         field("faults", "Page faults", MarkerFieldFormat::Integer),
         field("instance", "Generator or coroutine", MarkerFieldFormat::Integer),
+        field("corrected", "Corrected duration", MarkerFieldFormat::Duration),
         field("note", "Note", MarkerFieldFormat::String),
     ];
 
