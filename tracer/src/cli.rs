@@ -35,7 +35,8 @@ use crate::text::one_line;
   pytracer export rec -f collapsed -o out.txt   the recording in a format of another tool
   pytracer doctor                               what this machine lacks, and how to mend it
 
-Exit status: 0 done; 1 it could not be done, or not fully; 2 wrong usage; 3 events were lost (--fail-on-loss).
+Exit status: 0 done; 1 it could not be done, or not fully; 2 wrong usage; 3 events were lost (--fail-on-loss);
+4 the recording was ended early (--stop-at-cost, --stop-at-rate, --stop-at-loss).
 `record -- COMMAND` exits with the command's own status."
 )]
 struct Arguments {

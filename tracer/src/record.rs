@@ -2,6 +2,7 @@
 //! about processes that come and go meanwhile.
 
 mod followed;
+mod fuse;
 mod status_line;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::Child, time::Duration};
@@ -29,7 +30,10 @@ use crate::{
     text::shown,
 };
 use followed::Followed;
+use fuse::{Fuse, Reading};
 use status_line::StatusLine;
+
+pub use fuse::Limits;
 
 /// What to trace.
 #[derive(Clone, Debug)]
@@ -83,6 +87,8 @@ pub struct Options {
     pub log: Option<(PathBuf, LogOptions)>,
     /// Size of the ring buffer in bytes.
     pub ring_bytes: u32,
+    /// What ends it early.
+    pub limits: Limits,
 }
 
 /// What a recording came to.
@@ -92,6 +98,8 @@ pub struct Outcome {
     pub report: Report,
     /// Exit code of the traced command, if there was one.
     pub exit_code: Option<u8>,
+    /// It came to more than its limits allow, and was ended early. The report says why.
+    pub stopped: bool,
     /// Not all was done that was asked for: the event log stopped before the recording did, or a process could not be
     /// traced to the end. The report says why.
     pub incomplete: bool,
@@ -165,6 +173,9 @@ struct Session {
     filter: FunctionFilter,
     hit_cost_ns: u64,
     log_failure: Option<Failure>,
+    fuse: Fuse,
+    /// Why the fuse has blown.
+    stopped: Option<String>,
     line: StatusLine,
 }
 
@@ -225,7 +236,10 @@ impl Session {
         }
         let child = held.map(Held::release).transpose().context("let the command run")?;
         let (filter, line) = (options.filter.clone(), StatusLine::new(options.duration));
-        Ok((Self { receiver, engine, followed, filter, hit_cost_ns, log_failure, line }, child))
+        let fuse = Fuse::new(options.limits);
+        let session =
+            Self { receiver, engine, followed, filter, hit_cost_ns, log_failure, fuse, stopped: None, line };
+        Ok((session, child))
     }
 
     async fn run(
@@ -251,7 +265,7 @@ impl Session {
                 _ = look.tick() => {
                     self.followed.look(&self.engine);
                     self.line.show(begin.elapsed(), self.engine.progress(), self.followed.pids());
-                    if self.followed.all_ended() && child.is_none() {
+                    if self.fuse_blows(begin.elapsed()) || (self.followed.all_ended() && child.is_none()) {
                         break;
                     }
                 }
@@ -267,6 +281,7 @@ impl Session {
         self.line.clear();
         let log_failure = self.log_failure.take();
         let distrusted = self.followed.has_distrusted();
+        let stopped = self.stopped.is_some();
         let report = self.finish()?;
         let log_stopped = log_failure.is_some_and(|failure| failure.get().is_some());
         let incomplete = log_stopped || distrusted;
@@ -274,7 +289,7 @@ impl Session {
             eprintln!("recording done; the command still runs");
             tokio::select! { code = ended(&mut child) => exit_code = code, () = stop.asked() => {} }
         }
-        Ok(Outcome { report, exit_code, incomplete })
+        Ok(Outcome { report, exit_code, stopped, incomplete })
     }
 
     /// Hands the engine what is in the ring buffer, and does what it asks for.
@@ -298,6 +313,20 @@ impl Session {
         self.followed.serve(&self.engine);
     }
 
+    /// Does the recording come to more than it may? That is said, and it ends.
+    fn fuse_blows(&mut self, elapsed: Duration) -> bool {
+        if self.fuse.is_due(elapsed) {
+            let hits = self.followed.hits();
+            let (cost_ns, lost) = (hits * self.hit_cost_ns, self.followed.lost());
+            self.stopped = self.fuse.blows(Reading { elapsed, hits, cost_ns, lost });
+        }
+        if let Some(why) = &self.stopped {
+            self.line.clear();
+            note(why);
+        }
+        self.stopped.is_some()
+    }
+
     fn finish(mut self) -> Result<Report> {
         let end_ns = monotonic_ns();
         let threads = self.followed.threads(end_ns);
@@ -319,6 +348,7 @@ impl Session {
         let (probe_hits, lost_tasks) = (self.followed.hits(), self.followed.lost_tasks());
         let (processes, mut notes) = self.followed.totals()?;
         notes.extend(silent_note);
+        notes.extend(self.stopped.take());
         // While the report is made, so that the targets are free again as soon as possible.
         let _detaching = self.followed.detach();
         let ending = Ending {

@@ -1,6 +1,7 @@
 //! `pytracer record`.
 
 mod kept;
+mod stop;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -9,7 +10,7 @@ use clap::{ArgGroup, Args, CommandFactory as _, error::ErrorKind};
 use tempfile::TempDir;
 use tracer_common::limits::RING_BYTES;
 
-use self::kept::LogArguments;
+use self::{kept::LogArguments, stop::StopArguments};
 use super::part::{PartArguments, verdict};
 use super::{select::SelectorArguments, values, view::ViewArguments};
 use crate::{
@@ -24,6 +25,8 @@ use crate::{
 const SAMPLE_RATE: u32 = 199;
 /// Exit status when events were lost and `--fail-on-loss` was given.
 const LOST: u8 = 3;
+/// Exit status when the recording came to more than it may, and was ended early.
+const STOPPED: u8 = 4;
 
 #[derive(Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
@@ -45,6 +48,7 @@ const LOST: u8 = 3;
   pytracer record -o rec -- python3 app.py --its-own arguments
   pytracer record -p 4242 -o rec --min-duration 1ms --min-rss 64K
   pytracer record --all -o rec --max-size 2GB
+  pytracer record -p 4242 --stop-at-cost 30% --stop-at-rate 500k
 
 Processes are taken that any of -p, --name, --cgroup, --container and --uid matches, also those that start later;
 `pytracer ps` with the same options lists them.
@@ -89,6 +93,8 @@ pub(super) struct Arguments {
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "SelectorArguments")]
     command: Vec<OsString>,
     #[command(flatten)]
+    stop: StopArguments,
+    #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]
     view: ViewArguments,
@@ -117,8 +123,9 @@ impl Arguments {
             sample_rate,
             log: log.clone(),
             ring_bytes: self.ring_size,
+            limits: self.stop.limits(),
         };
-        let Outcome { report, exit_code, incomplete } = record::record(&options)?;
+        let Outcome { report, exit_code, stopped, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
         let (text, whole) = match &log {
             Some((log, _)) if !view.is_report() => {
@@ -136,6 +143,7 @@ impl Arguments {
         Ok(match exit_code {
             Some(code) if code != 0 => code.into(),
             _ if self.fail_on_loss && lost > 0 => LOST.into(),
+            _ if stopped => STOPPED.into(),
             _ if incomplete || !whole => ExitCode::FAILURE,
             _ => ExitCode::SUCCESS,
         })

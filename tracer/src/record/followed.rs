@@ -234,6 +234,12 @@ impl Followed {
         threads + processes.map(|process| process.hits).sum::<u64>() + self.hits_of_ended + stray
     }
 
+    /// Records of the processes that are followed still which found no room.
+    pub(super) fn lost(&self) -> u64 {
+        let processes = self.processes.keys().filter_map(|&index| self.kernel.process(index).ok());
+        processes.map(|process| process.lost).sum()
+    }
+
     /// Counters of the processes that are followed still, and what the report's reader should know.
     pub(super) fn totals(&mut self) -> Result<(Vec<ProcessTotals>, Vec<String>)> {
         let running = self.processes.keys();
