@@ -1,4 +1,5 @@
-//! What one hooked address means, packed into the 64-bit attach cookie of its probe.
+//! What one hooked address means, packed into a 64-bit word: the attach cookie of its probe, and, as far as a program
+//! needs it at every hit ([`Site::kind`]), a constant in the program.
 
 /// A general register of x86-64, numbered as instructions encode it.
 #[repr(u8)]
@@ -86,10 +87,20 @@ pub struct SiteParts {
 /// The packed word. Bits: 0-7 image, 8-11 frame register, 12-15 instruction pointer register,
 /// 16 has an instruction pointer, 17-18 unseen ends, 19-20 form, 21 has a register that tells of a throw instead, 24-31 the instruction pointer's delta (signed),
 /// 32-39 and 40-47 accepted opcodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Site(pub u64);
 
 impl Site {
+    /// Stands in a program where the loader writes the kind of site that it is for. The highest bit is set in no site's
+    /// word.
+    pub const UNWRITTEN: u64 = 0xb7e1_5162_8aed_2a6b;
+
+    /// Was this left as it was: is the program for any site?
+    #[inline(always)]
+    pub fn is_unwritten(self) -> bool {
+        (self.0 as i64) < 0
+    }
+
     /// Packs a site.
     pub fn new(parts: SiteParts) -> Self {
         let SiteParts { image, frame, instruction, thrown, opcodes, form, unseen } = parts;
@@ -109,6 +120,17 @@ impl Site {
                 | u64::from(opcodes[0]) << 32
                 | u64::from(opcodes[1]) << 40,
         )
+    }
+
+    /// What a hit needs at once: all but the image, the opcodes, and mostly the form. Sites that have this in common share
+    /// a program.
+    #[inline(always)]
+    #[must_use]
+    pub fn kind(self) -> Self {
+        const OPCODES: u64 = 0xffff << 32;
+        const IMAGE: u64 = 0xff;
+        let form = if self.misses_suspensions() { 0 } else { 3 << 19 };
+        Self(self.0 & !(OPCODES | IMAGE | form))
     }
 
     /// Index of the interpreter image.

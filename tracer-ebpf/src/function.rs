@@ -23,7 +23,7 @@ use crate::{
     },
     registers,
     ring::{count_loss, with_process},
-    text,
+    site, text,
     thread::now,
 };
 
@@ -56,11 +56,11 @@ pub(crate) fn starting(ctx: &ProbeContext, site: Site, frame: u64, process: u32)
     let Some(instruction) = instruction(ctx, site) else {
         let thrown = site.thrown_register().map_or(0, |register| registers::read(ctx, register) as u32);
         let resumed = if thrown != 0 { cached::RESUMED } else { 0 };
-        let answer = of_frame(frame, process, site.0);
+        let answer = of_frame(frame, process, site::exact(ctx).0);
         return if answer == NOT_CODE || answer == NO_ROOM { answer } else { answer | resumed };
     };
     let known = recall(instruction, process);
-    if known == UNKNOWN { learn(frame, instruction, process, site.0) } else { known }
+    if known == UNKNOWN { learn(frame, instruction, process, site::exact(ctx).0) } else { known }
 }
 
 /// The instruction that a START site is about, where a register tells it.
@@ -219,16 +219,21 @@ pub(crate) fn mismatch(process: u32, site: Site) -> u64 {
     NOT_CODE
 }
 
-/// Does a frame execute a code object, as far as can be told?
+/// Does a frame execute a code object, as far as can be told? If not, that is counted.
 #[inline(always)]
-pub(crate) fn is_of_function(image: u32, process: u32, frame: u64) -> bool {
-    let (Some(layout), Some(interpreter)) = (LAYOUTS.get_ptr(image), interpreter(process)) else {
+pub(crate) fn is_of_function(ctx: &ProbeContext, process: u32, frame: u64) -> bool {
+    let site = site::exact(ctx);
+    let (Some(layout), Some(interpreter)) = (LAYOUTS.get_ptr(site.image()), interpreter(process)) else {
         return true;
     };
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
     let object_type = code_of(layout, frame).and_then(|code| read_user(code + u64::from(layout.object_type)));
-    interpreter.code_type == 0 || object_type == Some(interpreter.code_type)
+    let is_code = interpreter.code_type == 0 || object_type == Some(interpreter.code_type);
+    if !is_code {
+        mismatch(process, site);
+    }
+    is_code
 }
 
 /// The code object that a frame executes, as the frame has it.

@@ -14,6 +14,7 @@ mod mm;
 mod probes;
 mod registers;
 mod ring;
+mod site;
 mod stack;
 mod text;
 mod thread;

@@ -1,6 +1,6 @@
 //! From a hit to the slot of the thread that runs: kept per CPU by `sched_switch`, made on first sight.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns, programs::ProbeContext};
 use tracer_common::{
     record::kind,
     state::{Process, Thread, total},
@@ -13,7 +13,7 @@ use crate::{
         CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total,
         all, atomic_add, set_interpreter,
     },
-    mm, ring,
+    mm, ring, site,
 };
 
 /// In [`CURRENT`]: a thread that has no slot.
@@ -45,11 +45,11 @@ pub(crate) fn note(slot: u32) {
 
 /// Slot and state of the running thread, which has hit a probe; made on first sight. `None`: not traced.
 #[inline(always)]
-pub(crate) fn current(image: u32) -> Option<(u32, &'static mut Thread)> {
+pub(crate) fn current(ctx: &ProbeContext) -> Option<(u32, &'static mut Thread)> {
     let slot = if let Some(slot) = noted() {
         slot
     } else {
-        let slot = enter(image);
+        let slot = enter(site::exact(ctx).image());
         if slot == 0 {
             add_total(total::STRAY_HITS, 1);
             return None;

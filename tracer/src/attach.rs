@@ -17,7 +17,7 @@ pub mod uprobe;
 
 use std::{
     io,
-    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+    os::fd::{AsFd as _, OwnedFd},
     path::Path,
 };
 
@@ -31,6 +31,7 @@ use tracer_common::{
     layout::Layout,
     limits::{PROCESSES, RING_BYTES, THREADS},
     sample::{PythonThread, SampledProcess},
+    site::Site,
     state::{Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process},
 };
 use zerocopy::IntoBytes as _;
@@ -259,16 +260,21 @@ fn load_multi(ebpf: &Ebpf, offsets: &KernelOffsets, options: LoadOptions) -> Opt
         ("FILTERING", bytes(u32::from(options.filtering))),
         (aya_log::LEVEL, vec![options.log_level as u8]),
     ];
-    let maps = ebpf.maps().filter_map(|(name, map)| Some((name.to_owned(), raw_fd(map)?))).collect();
-    let programs = multi::load(OBJECT, &globals, &maps, &UPROBES).and_then(|programs| {
-        // The kernel checks the file last: without links of this kind the answer is another one.
-        let site = multi::MultiSite { offset: 0, semaphore: 0, cookie: 0 };
-        match multi::link(programs["empty"].as_fd(), Path::new("/"), &[site], Target::All) {
-            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(programs),
-            Err(error) => Err(error),
-            Ok(_) => Err(io::Error::other("a folder was hooked")),
-        }
-    });
+    let maps: io::Result<_> = ebpf
+        .maps()
+        .filter_map(|(name, map)| Some(duplicate(map)?.map(|map| (name.to_owned(), map))))
+        .collect();
+    let programs =
+        maps.and_then(|maps| multi::Programs::of(OBJECT, &globals, maps)).and_then(|mut programs| {
+            // The kernel checks the file last: without links of this kind the answer is another one.
+            let site = multi::MultiSite { offset: 0, semaphore: 0, cookie: 0 };
+            let empty = programs.get("empty", Site(0))?;
+            match multi::link(empty.as_fd(), Path::new("/"), &[site], Target::All) {
+                Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(programs),
+                Err(error) => Err(error),
+                Ok(_) => Err(io::Error::other("a folder was hooked")),
+            }
+        });
     programs.map_err(|error| log::debug!("no uprobe-multi links: {error}")).ok()
 }
 
@@ -292,7 +298,8 @@ fn map_data(map: &Map) -> Result<&MapData, MapError> {
     }
 }
 
-fn raw_fd(map: &Map) -> Option<RawFd> {
+/// Another descriptor of a map, of the kinds that there are.
+fn duplicate(map: &Map) -> Option<io::Result<OwnedFd>> {
     let (Map::Array(data)
     | Map::HashMap(data)
     | Map::LruHashMap(data)
@@ -302,7 +309,7 @@ fn raw_fd(map: &Map) -> Option<RawFd> {
     else {
         return None;
     };
-    Some(data.fd().as_fd().as_raw_fd())
+    Some(data.fd().as_fd().try_clone_to_owned())
 }
 
 /// `CLOCK_MONOTONIC` in nanoseconds: the clock of all records.

@@ -2,7 +2,7 @@
 
 use core::{hint, ptr};
 
-use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_get_attach_cookie, programs::ProbeContext};
+use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::debug;
 use tracer_common::{
     layout::Layout,
@@ -17,17 +17,12 @@ use crate::{
     maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering, interpreter},
     registers,
     ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
+    site,
     thread::{self, now},
 };
 
 /// Where frames are left, a thread's first hits are checked; where they start, every new instruction is.
 const SELF_CHECKED: u64 = 1000;
-
-#[inline(always)]
-fn site(ctx: &ProbeContext) -> Site {
-    // SAFETY: the context is this program's own.
-    Site(unsafe { bpf_get_attach_cookie(ctx.as_ptr()) })
-}
 
 /// Now, such that the thread's off-CPU time is as of the same moment: a switch between the two is seen and retried.
 #[inline(always)]
@@ -44,8 +39,8 @@ fn consistent_now(thread: &Thread) -> u64 {
 /// A frame begins or is resumed.
 #[inline(always)]
 pub(crate) fn start(ctx: &ProbeContext) {
-    let site = site(ctx);
-    let Some((slot, thread)) = thread::current(site.image()) else { return };
+    let site = site::kind(ctx);
+    let Some((slot, thread)) = thread::current(ctx) else { return };
     thread.hits += 1;
     let frame = registers::read(ctx, site.frame_register());
     let again = thread.last_start == frame;
@@ -102,6 +97,7 @@ fn is_repetition(ctx: &ProbeContext, site: Site, thread: &mut Thread, frame: u64
         // The usual case. If its check fails, the general form takes note.
         return false;
     }
+    let site = site::exact(ctx);
     let version = code_version(site, frame);
     *entry = ResumedAt { frame: if quick { 0 } else { frame }, instruction, version };
     // A RESUME runs again, in whatever form, when it has brought its code object up to a new version. A callback of the
@@ -135,7 +131,7 @@ fn with_caller(ctx: &ProbeContext, site: Site, event: FrameEvent) -> FrameEvent 
     if !site.misses_ends() {
         return event;
     }
-    let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return event };
+    let Some(layout) = LAYOUTS.get_ptr(site::exact(ctx).image()) else { return event };
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
     let caller = chain::caller(layout, event.frame, registers::read(ctx, registers::STACK_POINTER));
@@ -158,8 +154,8 @@ pub(crate) fn suspend(ctx: &ProbeContext) {
 
 #[inline(always)]
 fn leave(ctx: &ProbeContext, kind: u8) {
-    let site = site(ctx);
-    let Some((slot, thread)) = thread::current(site.image()) else { return };
+    let site = site::kind(ctx);
+    let Some((slot, thread)) = thread::current(ctx) else { return };
     thread.hits += 1;
     thread.last_start = 0;
     let frame = registers::read(ctx, site.frame_register());
@@ -170,11 +166,10 @@ fn leave(ctx: &ProbeContext, kind: u8) {
             entry.frame = 0;
         }
     }
-    if thread.hits <= SELF_CHECKED && !function::is_of_function(site.image(), thread.process, frame) {
-        function::mismatch(thread.process, site);
+    if thread.hits <= SELF_CHECKED && !function::is_of_function(ctx, thread.process, frame) {
         return;
     }
-    if filtering() && frame_is_unwanted(site.image(), thread.process, frame) {
+    if filtering() && frame_is_unwanted(site::exact(ctx).image(), thread.process, frame) {
         return;
     }
     let time_ns = consistent_now(thread);
@@ -199,11 +194,12 @@ fn frame_is_unwanted(image: u32, process: u32, frame: u64) -> bool {
 /// An exception reached a frame; the register holds its `PyFrameObject`.
 #[inline(always)]
 pub(crate) fn raise(ctx: &ProbeContext) {
-    let site = site(ctx);
-    let Some((slot, thread)) = thread::current(site.image()) else { return };
+    let site = site::kind(ctx);
+    let Some((slot, thread)) = thread::current(ctx) else { return };
     thread.hits += 1;
     thread.last_start = 0;
-    let Some(layout) = LAYOUTS.get_ptr(site.image()) else { return };
+    let exact = site::exact(ctx);
+    let Some(layout) = LAYOUTS.get_ptr(exact.image()) else { return };
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
     let object = registers::read(ctx, site.frame_register());
@@ -215,19 +211,19 @@ pub(crate) fn raise(ctx: &ProbeContext) {
         },
     };
     let Some(code) = function::code_of(layout, frame) else { return };
-    let time_ns = consistent_now(thread);
-    let answer = function::of_code(thread.process, site.image(), code, time_ns);
+    let answer = function::of_code(thread.process, exact.image(), code, now());
     if answer == function::NO_ROOM {
         lose(thread);
         return;
     }
     if answer == function::NOT_CODE {
-        function::mismatch(thread.process, site);
+        function::mismatch(thread.process, exact);
         return;
     }
     if function::is_unwanted(answer) {
         return;
     }
+    let time_ns = consistent_now(thread);
     let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };
     let event =
         FrameEvent { time_ns, kind: kind::RAISE, flags, function: function::id(answer), frame, caller: None };
@@ -246,12 +242,12 @@ fn was_suspended(layout: &Layout, frame: u64) -> bool {
 /// A code object is freed: its address may soon be another function's.
 #[inline(always)]
 pub(crate) fn code_freed(ctx: &ProbeContext) {
-    let site = site(ctx);
+    let site = site::kind(ctx);
     let (pid, _) = ids::current();
     let Some(process) = PROCESS_OF.get_ptr(pid) else { return };
     // SAFETY: a live map value.
     let process = unsafe { *process };
-    if let Some((_, thread)) = thread::current(site.image()) {
+    if let Some((_, thread)) = thread::current(ctx) {
         thread.hits += 1;
     }
     function::forget(process, registers::read(ctx, site.frame_register()));

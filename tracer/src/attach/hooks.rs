@@ -8,7 +8,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tracer_common::{layout::Layout, limits::IMAGES};
+use tracer_common::{
+    layout::Layout,
+    limits::IMAGES,
+    site::{Site, Unseen},
+};
 
 use super::{
     AttachError, Kernel,
@@ -142,7 +146,7 @@ impl Kernel {
         target: Target,
     ) -> Result<Hooks, AttachError> {
         let number = image.number();
-        let probes = match &self.multi {
+        let probes = match &mut self.multi {
             Some(programs) => hook_multi(programs, program_of, path, plan, number as u8, target)?,
             None => self.hook_perf(program_of, path, plan, number as u8, target)?,
         };
@@ -177,18 +181,18 @@ impl Kernel {
     }
 }
 
-/// One link for all sites of a meaning.
+/// One link for all sites of a meaning that share a program.
 fn hook_multi(
-    programs: &multi::Programs,
+    programs: &mut multi::Programs,
     program_of: ProgramOf,
     path: &Path,
     plan: &Plan,
     image: u8,
     target: Target,
 ) -> Result<Vec<Vec<OwnedFd>>, AttachError> {
-    by_meaning(plan)
-        .into_iter()
-        .map(|(meaning, sites)| {
+    let mut links = Vec::new();
+    for (meaning, sites) in by_meaning(plan) {
+        for (kind, sites) in by_kind(&sites, plan.unseen) {
             let specs: Vec<_> = sites
                 .iter()
                 .map(|site| multi::MultiSite {
@@ -197,11 +201,25 @@ fn hook_multi(
                     cookie: site.cookie(image, plan.unseen),
                 })
                 .collect();
-            multi::link(programs[program_of(meaning)].as_fd(), path, &specs, target)
-                .map(|link| vec![link])
-                .map_err(|source| site_error(path, sites[0], source))
-        })
-        .collect()
+            let program = programs.get(program_of(meaning), kind);
+            let link = program.and_then(|program| multi::link(program.as_fd(), path, &specs, target));
+            links.push(vec![link.map_err(|source| site_error(path, sites[0], source))?]);
+        }
+    }
+    Ok(links)
+}
+
+/// Sites by what their program has to know.
+fn by_kind<'a>(sites: &[&'a ProbeSite], unseen: Unseen) -> Vec<(Site, Vec<&'a ProbeSite>)> {
+    let mut kinds: Vec<(Site, Vec<&ProbeSite>)> = Vec::new();
+    for site in sites {
+        let kind = Site(site.cookie(0, unseen)).kind();
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, sites)) => sites.push(site),
+            None => kinds.push((kind, vec![site])),
+        }
+    }
+    kinds
 }
 
 /// The sites of a plan by meaning, in the order in which they are hooked: those where frames start come last, so that

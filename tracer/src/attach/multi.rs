@@ -5,19 +5,23 @@
 //!
 //! Such a link takes only programs that were loaded for it, which aya 0.14 can't do. So the programs are made here from
 //! the same object, by aya's own object code: its maps are those that aya has made.
+//!
+//! Each is loaded once for every kind of site that it serves ([`Site::kind`]), which stands in it as a constant: so a hit
+//! asks for no cookie (8 ns), and the verifier drops all that other kinds of sites need.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     ffi::CString,
     io,
     os::{
-        fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsRawFd as _, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
 };
 
 use aya_obj::{Function, Object};
+use tracer_common::site::Site;
 
 use super::uprobe::{Target, owned};
 
@@ -85,38 +89,76 @@ struct LinkCreate {
     unused: u32,
 }
 
-/// Loaded programs, by name.
-pub(super) type Programs = HashMap<&'static str, OwnedFd>;
+/// Programs that can be linked.
+pub(super) struct Programs {
+    object: Object,
+    btf: Option<OwnedFd>,
+    /// Instructions name them by descriptor.
+    _maps: HashMap<String, OwnedFd>,
+    /// By name and kind of site.
+    loaded: HashMap<(&'static str, Site), OwnedFd>,
+}
 
-/// Loads programs of an object for uprobe-multi links. `globals` are values of its constants, `maps` the descriptors of
-/// its maps by name.
-///
-/// # Errors
-/// What the kernel says, or that the object could not be put together.
-pub(super) fn load(
-    object: &[u8],
-    globals: &[(&'static str, Vec<u8>)],
-    maps: &HashMap<String, RawFd>,
-    names: &[&'static str],
-) -> io::Result<Programs> {
-    let mut object = Object::parse(object).map_err(io::Error::other)?;
-    let globals = globals.iter().map(|(name, value)| (*name, (value.as_slice(), true))).collect();
-    object.patch_map_data(globals).map_err(io::Error::other)?;
-    let btf = load_btf(&mut object)?;
-    let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-    let own = std::mem::take(&mut object.maps);
-    let known = own.iter().filter_map(|(name, map)| Some((name.as_str(), *maps.get(name)?, map)));
-    object.relocate_maps(known, &text).map_err(io::Error::other)?;
-    object.relocate_calls(&text).map_err(io::Error::other)?;
-    names
-        .iter()
-        .map(|&name| {
-            let program =
-                object.programs.get(name).ok_or_else(|| io::Error::other(format!("no program {name}")))?;
-            let function = &object.functions[&program.function_key()];
-            Ok((name, load_program(function, &program.license, btf.as_ref())?))
-        })
-        .collect()
+impl Programs {
+    /// Takes the programs of an object. `globals` are values of its constants, `maps` its maps by name.
+    ///
+    /// # Errors
+    /// What the kernel says, or that the object could not be put together.
+    pub(super) fn of(
+        object: &[u8],
+        globals: &[(&'static str, Vec<u8>)],
+        maps: HashMap<String, OwnedFd>,
+    ) -> io::Result<Self> {
+        let mut object = Object::parse(object).map_err(io::Error::other)?;
+        let globals = globals.iter().map(|(name, value)| (*name, (value.as_slice(), true))).collect();
+        object.patch_map_data(globals).map_err(io::Error::other)?;
+        let btf = load_btf(&mut object)?;
+        let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+        let own = std::mem::take(&mut object.maps);
+        let known =
+            own.iter().filter_map(|(name, map)| Some((name.as_str(), maps.get(name)?.as_raw_fd(), map)));
+        object.relocate_maps(known, &text).map_err(io::Error::other)?;
+        object.relocate_calls(&text).map_err(io::Error::other)?;
+        Ok(Self { object, btf, _maps: maps, loaded: HashMap::new() })
+    }
+
+    /// The program of this name for one kind of site, loaded on first use.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn get(&mut self, name: &'static str, kind: Site) -> io::Result<&OwnedFd> {
+        match self.loaded.entry((name, kind)) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let program = self.object.programs.get(name);
+                let program = program.ok_or_else(|| io::Error::other(format!("no program {name}")))?;
+                let mut function = self.object.functions[&program.function_key()].clone();
+                write_kind(&mut function, kind);
+                Ok(new.insert(load_program(&function, &program.license, self.btf.as_ref())?))
+            }
+        }
+    }
+}
+
+/// Writes the kind of site into a program, where it loads that.
+fn write_kind(function: &mut Function, kind: Site) {
+    /// A load of a constant of 64 bits; its second half is in the instruction that follows.
+    const LOAD: u8 = 0x18;
+    let unwritten = halves(Site::UNWRITTEN);
+    let mut at = 0;
+    while let Some([low, high]) = function.instructions.get_mut(at..at + 2) {
+        if low.code == LOAD {
+            if low.src_reg() == 0 && (low.imm, high.imm) == unwritten {
+                (low.imm, high.imm) = halves(kind.0);
+            }
+            at += 1;
+        }
+        at += 1;
+    }
+}
+
+fn halves(word: u64) -> (i32, i32) {
+    (word as i32, (word >> 32) as i32)
 }
 
 /// Loads the object's type information, which callbacks need.
