@@ -2,6 +2,7 @@
 //! 64-bit word that tells a probe what its site means. Layout only; no logic beyond packing and unpacking.
 #![no_std]
 
+pub mod aggregate;
 pub mod layout;
 pub mod limits;
 pub mod record;

@@ -23,3 +23,14 @@ pub const NAME_BYTES: usize = 256;
 pub const FILE_BYTES: usize = 512;
 /// Default size of the ring buffer in bytes: at 60 MB/s per running thread, half a second of a stalled reader.
 pub const RING_BYTES: u32 = 32 << 20;
+/// Functions that the kernel side adds up; those of which it hears later are one row for each process. The rows of these
+/// come behind, one for each process index.
+pub const FUNCTION_ROWS: u32 = 65_536;
+/// Frames in one page of a stack that the kernel side keeps.
+pub const STACK_PAGE_FRAMES: u32 = 64;
+/// Frames that such a stack may hold; deeper ones are counted, but not timed.
+pub const STACK_FRAMES: u32 = 8_192;
+/// Pages for all such stacks together: 1,000 threads take two each at least, one of 5,000 frames takes 80.
+pub const STACK_PAGES: u32 = 8_192;
+/// Functions whose names wait for the loader in a map, where the ring buffer had no room for them.
+pub const WAITING_NAMES: u32 = 8_192;

@@ -6,8 +6,8 @@
 pub struct Process {
     /// Kernel process id (tgid); 0: free.
     pub pid: u32,
-    /// Unused.
-    pub pad: u32,
+    /// A number that no other process has or will have; those that the loader gave have the highest bit set.
+    pub number: u32,
     /// Kernel address of its `mm_struct`; 0 until first seen.
     pub mm: u64,
     /// Records that found no room in the ring buffer.
@@ -200,8 +200,12 @@ pub mod total {
     pub const SAMPLES: u32 = 10;
     /// What those took, nanoseconds.
     pub const SAMPLES_NS: u32 = 11;
+    /// Events of after this time are not added up by the kernel side. Written by the loader only.
+    pub const LAST_NS: u32 = 12;
+    /// Functions whose names found no room in the ring buffer and wait in the map for that, or found none there either.
+    pub const WAITING_NAMES: u32 = 13;
     /// How many there are.
-    pub const COUNT: u32 = 12;
+    pub const COUNT: u32 = 14;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.

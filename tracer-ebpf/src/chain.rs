@@ -11,7 +11,7 @@ use tracer_common::{
 };
 
 use crate::{
-    function,
+    aggregate, function,
     kernel::read_user,
     maps::{LAYOUTS, PROCESSES, THREADS, interpreter},
     ring::{announce, send, send_counters, send_loss},
@@ -27,6 +27,34 @@ struct Walk {
     skip: u32,
     full: u32,
     complete: u32,
+    /// The frames are not sent, but put down for the sums.
+    holds: u32,
+    held: u32,
+}
+
+impl Walk {
+    /// A walk over the stack of a slot's thread, from a frame outwards.
+    #[inline(always)]
+    fn new(slot: u32, (process, image): (u32, u32), time_ns: u64, frame: u64, skip: u32) -> Self {
+        Self { time_ns, frame, slot, process, image, skip, full: 0, complete: 0, holds: 0, held: 0 }
+    }
+
+    #[inline(always)]
+    fn run(&mut self) {
+        // SAFETY: the callback has the signature that the helper calls, and the walk outlives the call.
+        unsafe { bpf_loop(CHAIN_FRAMES, step as *mut c_void, (&raw mut *self).cast(), 0) };
+    }
+
+    /// Takes a frame of the stack. False: no room.
+    #[inline(always)]
+    fn take(&mut self, function: u32) -> bool {
+        if self.holds == 0 {
+            return send_held(self, self.frame, function, 0);
+        }
+        let room = aggregate::put(self.slot, self.held, self.frame, function);
+        self.held += u32::from(room);
+        room
+    }
 }
 
 /// Makes the loader's view of a thread true: who it is, what it lost, and its whole stack from `frame` outwards
@@ -51,9 +79,8 @@ pub(crate) extern "C" fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: 
     {
         return 0;
     }
-    let mut walk = Walk { time_ns, frame, slot, process: thread.process, image, skip, full: 0, complete: 0 };
-    // SAFETY: the callback has the signature that the helper calls, and `walk` outlives the call.
-    unsafe { bpf_loop(CHAIN_FRAMES, step as *mut c_void, (&raw mut walk).cast(), 0) };
+    let mut walk = Walk::new(slot, (thread.process, image), time_ns, frame, skip);
+    walk.run();
     let flags = if walk.complete != 0 { flag::OUTERMOST } else { flag::TRUNCATED };
     if walk.full != 0 || !send_held(&walk, 0, 0, flags) {
         return 0;
@@ -62,6 +89,26 @@ pub(crate) extern "C" fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: 
     // There is room again: perhaps the base of its memory found none.
     learn_memory(thread.process);
     1
+}
+
+/// Puts the running thread's frames down for the sums, from `frame` outwards (leaving out `skip` frames). How many.
+#[inline(always)]
+pub(crate) fn hold(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
+    let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: as above.
+    let thread = unsafe { &mut *thread };
+    let (Some(process), Some(interpreter)) = (PROCESSES.get_ptr(thread.process), interpreter(thread.process))
+    else {
+        return 0;
+    };
+    // Without room the loader hears of the thread when it ends.
+    // SAFETY: a live map value.
+    announce(time_ns, slot, thread, unsafe { (*process).pid });
+    let mut walk = Walk::new(slot, (thread.process, interpreter.image), time_ns, frame, skip);
+    walk.holds = 1;
+    walk.run();
+    learn_memory(thread.process);
+    walk.held
 }
 
 /// One frame of the chain. Returns 1 to stop.
@@ -87,10 +134,7 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
             return 1;
         }
         // Frames that are no function's (not a code object) have no place on a stack.
-        if found != function::NOT_CODE
-            && !function::is_unwanted(found)
-            && !send_held(walk, walk.frame, function::id(found), 0)
-        {
+        if found != function::NOT_CODE && !function::is_unwanted(found) && !walk.take(function::id(found)) {
             walk.full = 1;
             return 1;
         }

@@ -16,10 +16,12 @@ use tracer_common::{
 };
 
 use crate::{
+    aggregate::rows,
     globs,
     kernel::read_user,
     maps::{
-        CODES, INSTRUCTIONS, LAYOUTS, RING, TOTALS, add_total, atomic_add, filtering, generation, interpreter,
+        CODES, INSTRUCTIONS, LAYOUTS, RING, TOTALS, add_total, aggregating, atomic_add, filtering,
+        generation, interpreter,
     },
     registers,
     ring::{count_loss, with_process},
@@ -310,6 +312,14 @@ fn introduce(key: CodeKey, image: u32, code_type: u64, guard: u64, time_ns: u64)
         // The frame in which the interpreter calls `__init__` (3.13+): its code has one name for everything.
         return NOT_CODE;
     }
+    if aggregating() {
+        let (row, new) = rows::of_code(process, layout, code, line.unwrap_or(0));
+        if new && matches!(send_function(process, layout, code, row, time_ns), Sent::NoRoom) {
+            leave_name(process, layout, code, row, time_ns);
+        }
+        let _ = CODES.insert(key, Code { id: row, unwanted: 0 }, 0);
+        return u64::from(row);
+    }
     let id = (add_total(total::FUNCTIONS, 1) + 1) & (cached::FUNCTION_LIMIT - 1);
     let unwanted = match send_function(process, layout, code, id as u32, time_ns) {
         Sent::NoRoom => {
@@ -334,9 +344,38 @@ enum Sent {
 fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64) -> Sent {
     let Some(mut entry) = RING.reserve::<FunctionRecord>(0) else { return Sent::NoRoom };
     let record = entry.as_mut_ptr();
+    let sure = describe(record, process, layout, code, id, time_ns);
+    if filtering() && sure && !globs::may_match(record) {
+        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
+        return Sent::Unwanted;
+    }
+    // Of those that may match the loader decides at once, so that few events of an unwanted one are sent before.
+    let wakeup = if filtering() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    entry.submit(u64::from(wakeup));
+    Sent::Yes
+}
+
+/// Leaves a function's names where the loader looks for them when it has time.
+#[inline(always)]
+fn leave_name(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64) {
+    if let Some(record) = rows::waiting_name() {
+        describe(record, process, layout, code, id, time_ns);
+    }
+}
+
+/// Fills in a function's record. False: its names are cut, or not one byte a character.
+#[inline(always)]
+fn describe(
+    record: *mut FunctionRecord,
+    process: u32,
+    layout: &Layout,
+    code: u64,
+    id: u32,
+    time_ns: u64,
+) -> bool {
     let field = |offset: u16| code + u64::from(offset);
-    // SAFETY: the reserved entry is as large as the record; all fields that the loader reads are written.
-    let sure = unsafe {
+    // SAFETY: the caller's record, in memory that nobody else uses; all fields that the loader reads are written.
+    unsafe {
         (*record).code = code;
         (*record).process = process;
         (*record).first_line = read_user::<u32>(field(layout.code_first_line)).unwrap_or(0);
@@ -359,15 +398,7 @@ fn send_function(process: u32, layout: &Layout, code: u64, id: u32, time_ns: u64
         }
         (*record).header = Header { time_ns, value: id, thread: 0, kind: kind::FUNCTION, flags };
         flags == 0 && name.width == 1 && file.width == 1
-    };
-    if filtering() && sure && !globs::may_match(record) {
-        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
-        return Sent::Unwanted;
     }
-    // Of those that may match the loader decides at once, so that few events of an unwanted one are sent before.
-    let wakeup = if filtering() { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
-    entry.submit(u64::from(wakeup));
-    Sent::Yes
 }
 
 /// Forgets a code object that is being freed; cached answers become invalid if it was known.

@@ -4,6 +4,7 @@
 #![feature(asm_experimental_arch)]
 #![expect(clippy::needless_pass_by_value, reason = "the shape that aya's macros ask of an entry point")]
 
+mod aggregate;
 mod chain;
 mod function;
 mod globs;

@@ -7,11 +7,13 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, PerCpuArray, Queue, RingBuf},
 };
 use tracer_common::{
+    aggregate::{FunctionSums, ProcessSums, Stack, StackPage},
     layout::Layout,
     limits::{
-        CODE_OBJECTS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES, RING_BYTES,
-        THREADS as MAX_THREADS,
+        CODE_OBJECTS, FUNCTION_ROWS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES,
+        RING_BYTES, STACK_PAGES as MAX_STACK_PAGES, THREADS as MAX_THREADS, WAITING_NAMES,
     },
+    record::FunctionRecord,
     sample::{PythonThread, SampleBuffer, SampledProcess},
     state::{
         CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Thread,
@@ -101,6 +103,36 @@ pub(crate) static SAMPLES: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_ent
 #[map]
 pub(crate) static TOTALS: Array<u64> = Array::with_max_entries(total::COUNT, 0);
 
+/// Where calls are added up here: the stacks of threads, by slot. The loader maps this memory and that of the next two.
+#[map]
+pub(crate) static STACKS: Array<Stack> = Array::with_max_entries(MAX_THREADS, BPF_F_MMAPABLE);
+
+/// What those stacks consist of.
+#[map]
+pub(crate) static STACK_PAGES: Array<StackPage> =
+    Array::with_max_entries(MAX_STACK_PAGES + 1, BPF_F_MMAPABLE);
+
+/// Sums of functions, by row, then one row for each process index, see [`FUNCTION_ROWS`].
+#[map]
+pub(crate) static SUMS: Array<FunctionSums> =
+    Array::with_max_entries(FUNCTION_ROWS + MAX_PROCESSES, BPF_F_MMAPABLE);
+
+/// Pages to hand out.
+#[map]
+pub(crate) static FREE_STACK_PAGES: Queue<u32> = Queue::with_max_entries(MAX_STACK_PAGES, 0);
+
+/// Sums of processes, by index.
+#[map]
+pub(crate) static PROCESS_SUMS: Array<ProcessSums> = Array::with_max_entries(MAX_PROCESSES, 0);
+
+/// A hash of process, name, file and line to the row.
+#[map]
+pub(crate) static ROWS: HashMap<u64, u32> = HashMap::with_max_entries(FUNCTION_ROWS, 0);
+
+/// Names that found no room in the ring buffer.
+#[map]
+pub(crate) static NAMES: Array<FunctionRecord> = Array::with_max_entries(WAITING_NAMES, 0);
+
 #[unsafe(no_mangle)]
 static KERNEL: KernelOffsets = KernelOffsets {
     task_pid: 0,
@@ -140,6 +172,15 @@ static WATCH_EXEC: u32 = 0;
 
 #[unsafe(no_mangle)]
 static SAMPLING: u32 = 0;
+
+#[unsafe(no_mangle)]
+static STREAMING: u32 = 1;
+
+#[unsafe(no_mangle)]
+static AGGREGATING: u32 = 0;
+
+#[unsafe(no_mangle)]
+static ROWS_LIMIT: u32 = FUNCTION_ROWS;
 
 /// Reads one of the kernel's offsets; the verifier sees a constant.
 macro_rules! kernel_offset {
@@ -190,6 +231,27 @@ pub(crate) fn watch_exec() -> bool {
 pub(crate) fn sampling() -> bool {
     // SAFETY: a static of this program; volatile because the loader changes it before loading.
     unsafe { ptr::read_volatile(&raw const SAMPLING) != 0 }
+}
+
+/// Are events sent to the loader?
+#[inline(always)]
+pub(crate) fn streaming() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const STREAMING) != 0 }
+}
+
+/// Are calls added up here?
+#[inline(always)]
+pub(crate) fn aggregating() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const AGGREGATING) != 0 }
+}
+
+/// Rows below this are for functions.
+#[inline(always)]
+pub(crate) fn rows_limit() -> u32 {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const ROWS_LIMIT) }
 }
 
 /// Adds to one of the single numbers and returns its value before.

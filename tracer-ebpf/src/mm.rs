@@ -13,8 +13,9 @@ use tracer_common::{
 };
 
 use crate::{
+    aggregate,
     kernel::{address_of, read_kernel},
-    maps::{CURRENT, MMS, PROCESSES, RSS_LOCALS, TOTALS, kernel_offset},
+    maps::{CURRENT, MMS, PROCESSES, RSS_LOCALS, TOTALS, aggregating, kernel_offset, streaming},
     ring::send,
     thread::now,
 };
@@ -111,7 +112,10 @@ pub(crate) fn learn(process: u32, task: u64) -> u32 {
         bpf_loop(kernel_offset!(cpus) as u32 * MEMBERS, add_part as *mut c_void, (&raw mut base).cast(), 0)
     };
     let header = Header { time_ns: now(), value: process, thread: 0, kind: kind::RSS_BASE, flags: 0 };
-    if send(RssBaseRecord { header, pages: base.pages }) {
+    if !streaming() || send(RssBaseRecord { header, pages: base.pages }) {
+        if aggregating() {
+            aggregate::memory::base(process, &base.pages);
+        }
         let _ = MMS.insert(mm, process, 0);
     } else if MMS.get_ptr(mm).is_none() {
         // No change is sent before the base is, and the next base will hold those up to then: nothing is lost.

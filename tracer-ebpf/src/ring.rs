@@ -9,8 +9,8 @@ use tracer_common::{
 };
 
 use crate::{
-    chain,
-    maps::{PROCESSES, RING, add_total, atomic_add},
+    aggregate, chain,
+    maps::{PROCESSES, RING, add_total, aggregating, atomic_add},
 };
 
 /// Sends a record of fixed size. False: no room.
@@ -53,6 +53,9 @@ pub(crate) fn send_task(time_ns: u64, kind: u8, thread: u32, process: u32, pid: 
 pub(crate) fn announce(time_ns: u64, slot: u32, thread: &mut Thread, pid: u32) -> bool {
     if thread.state & thread_state::ANNOUNCED != 0 {
         return true;
+    }
+    if aggregating() {
+        aggregate::open(slot, time_ns);
     }
     let header = Header { time_ns, value: thread.process, thread: slot as u16, kind: kind::THREAD, flags: 0 };
     let sent = send(TaskRecord { header, pid, other: thread.tid });

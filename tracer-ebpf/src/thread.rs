@@ -7,11 +7,11 @@ use tracer_common::{
 };
 
 use crate::{
-    ids,
+    aggregate, ids,
     kernel::current_task,
     maps::{
-        CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total,
-        all, atomic_add, set_interpreter,
+        CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESS_SUMS, PROCESSES, TASKS, THREADS,
+        add_total, aggregating, all, atomic_add, set_interpreter,
     },
     mm, ring, site,
 };
@@ -128,6 +128,11 @@ pub(crate) fn new_process(pid: u32) -> u32 {
     unsafe {
         core::ptr::write_bytes(entry, 0, 1);
         (*entry).pid = pid;
+        (*entry).number = add_total(total::SPACES, 1) as u32 + 1;
+    }
+    if let Some(sums) = PROCESS_SUMS.get_ptr_mut(process) {
+        // SAFETY: as above.
+        unsafe { core::ptr::write_bytes(sums, 0, 1) };
     }
     process
 }
@@ -161,6 +166,9 @@ pub(crate) fn new_slot(process: u32, tid: u32, switched_out_ns: u64) -> u32 {
         (*entry).process = process;
         (*entry).tid = tid;
         (*entry).switched_out_ns = switched_out_ns;
+    }
+    if aggregating() {
+        aggregate::reset(slot);
     }
     if TASKS.insert(tid, slot, 0).is_err() {
         let _ = FREE_THREADS.push(slot, 0);

@@ -12,9 +12,9 @@ use tracer_common::{
 };
 
 use crate::{
-    chain, function, ids,
+    aggregate, chain, function, ids,
     kernel::read_user,
-    maps::{CODES, LAYOUTS, PROCESS_OF, atomic_add, filtering, interpreter},
+    maps::{CODES, LAYOUTS, PROCESS_OF, aggregating, atomic_add, filtering, interpreter, streaming},
     registers,
     ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
     site,
@@ -73,7 +73,18 @@ pub(crate) fn start(ctx: &ProbeContext) {
     let time_ns = consistent_now(thread);
     let event =
         FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame, caller: None };
-    send_frame(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
+    emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
+}
+
+/// Sends an event, adds it up, or both.
+#[inline(always)]
+fn emit(slot: u32, thread: &mut Thread, event: FrameEvent, from: ChainFrom) {
+    if streaming() {
+        send_frame(slot, thread, event, from);
+    }
+    if aggregating() {
+        aggregate::take(slot, event, from);
+    }
 }
 
 #[inline(always)]
@@ -174,7 +185,7 @@ fn leave(ctx: &ProbeContext, kind: u8) {
     }
     let time_ns = consistent_now(thread);
     let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: None };
-    send_frame(slot, thread, event, ChainFrom::Frame(frame));
+    emit(slot, thread, event, ChainFrom::Frame(frame));
 }
 
 /// With function globs: is this the frame of a function that none matches?
@@ -227,7 +238,7 @@ pub(crate) fn raise(ctx: &ProbeContext) {
     let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };
     let event =
         FrameEvent { time_ns, kind: kind::RAISE, flags, function: function::id(answer), frame, caller: None };
-    send_frame(slot, thread, with_caller(ctx, site, event), ChainFrom::Frame(frame));
+    emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Frame(frame));
 }
 
 /// An exception has reached a frame: was it thrown into a suspended one? Then a RESUME that stands behind a yield or

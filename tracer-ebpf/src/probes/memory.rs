@@ -3,13 +3,14 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use tracer_common::{
     record::{Header, RssRecord, flag, kind},
-    state::{Process, RssLocal, Thread},
+    state::{Process, RssLocal},
 };
 
 use crate::{
+    aggregate::{self, memory::Cause},
     ids,
     kernel::current_task,
-    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, interpreter, sampling},
+    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, aggregating, interpreter, sampling, streaming},
     mm::{self, MEMBERS},
     ring::{announce, count_loss, send},
     stack,
@@ -81,11 +82,37 @@ fn report(entry: *const Process, member: u32, process: u32, delta: i64) -> bool 
     let (pid, mm) = unsafe { ((*entry).pid, (*entry).mm) };
     let own_task = ids::current().0 == pid && mm::of_task(current_task()) == Some(mm);
     let time_ns = now();
-    let (thread, flags) = if own_task { (own_slot(pid, process, time_ns), 0) } else { (0, flag::OUTSIDE) };
+    let slot = if own_task { own_slot(process) } else { 0 };
+    if streaming() && !send_change(entry, (process, slot, own_task), member, delta, time_ns) {
+        return false;
+    }
+    if aggregating() {
+        let cause = match slot {
+            0 if own_task => Cause::Unfollowed,
+            0 => Cause::Outside,
+            slot => Cause::Thread(slot),
+        };
+        aggregate::memory::change(process, member, delta, cause, time_ns);
+    }
+    true
+}
+
+#[inline(always)]
+fn send_change(
+    entry: *const Process,
+    (process, slot, own_task): (u32, u32, bool),
+    member: u32,
+    delta: i64,
+    time_ns: u64,
+) -> bool {
+    // SAFETY: a live map value.
+    let pid = unsafe { (*entry).pid };
+    let thread = if is_announced(time_ns, slot, pid) { slot } else { 0 };
     if sampling() && thread != 0 && !stack::send_for_memory(thread, time_ns) {
         count_loss(process);
         return false;
     }
+    let flags = if own_task { 0 } else { flag::OUTSIDE };
     let header = Header { time_ns, value: process, thread: thread as u16, kind: kind::RSS, flags };
     let sent = send(RssRecord { header, delta_pages: delta as i32, member });
     if !sent {
@@ -94,20 +121,24 @@ fn report(entry: *const Process, member: u32, process: u32, delta: i64) -> bool 
     sent
 }
 
-/// Slot of the running thread, made and announced if need be; 0: none is left.
+/// Slot of the running thread, made if need be; 0: none is left.
 #[inline(always)]
-fn own_slot(pid: u32, process: u32, time_ns: u64) -> u32 {
+fn own_slot(process: u32) -> u32 {
     let slot = match noted() {
         Some(slot) => slot,
         None => thread::enter(interpreter(process).map_or(0, |interpreter| interpreter.image)),
     };
-    let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: a live map value.
+    let own = THREADS.get_ptr(slot).is_some_and(|thread| unsafe { (*thread).process == process });
+    if own { slot } else { 0 }
+}
+
+/// Does the loader know of the running thread? It is told if it does not.
+#[inline(always)]
+fn is_announced(time_ns: u64, slot: u32, pid: u32) -> bool {
+    let Some(thread) = THREADS.get_ptr_mut(slot) else { return false };
     // SAFETY: a live map value of the running thread.
-    let thread: &mut Thread = unsafe { &mut *thread };
-    if slot == 0 || thread.process != process {
-        return 0;
-    }
-    if announce(time_ns, slot, thread, pid) { slot } else { 0 }
+    slot != 0 && announce(time_ns, slot, unsafe { &mut *thread }, pid)
 }
 
 /// A page fault of the running thread.

@@ -8,11 +8,11 @@ use tracer_common::{
 };
 
 use crate::{
-    ids,
+    aggregate, ids,
     kernel::{current_task, read_kernel},
     maps::{
-        FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, atomic_add, following,
-        interpreter, kernel_offset, sampling, set_interpreter, watch_exec,
+        FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, aggregating, atomic_add,
+        following, interpreter, kernel_offset, sampling, set_interpreter, streaming, watch_exec,
     },
     mm,
     ring::{announce, lose, send_counters, send_loss, send_task, send_urgent, with_process},
@@ -110,8 +110,12 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         leave(old_tid, pid, time_ns);
     } else if let Some((slot, thread)) = slot(tid) {
         // The calls that end here are charged what the thread has used until now.
-        if thread.state & thread_state::ANNOUNCED != 0 && !send_counters(slot, thread, time_ns) {
+        if streaming() && thread.state & thread_state::ANNOUNCED != 0 && !send_counters(slot, thread, time_ns)
+        {
             lose(thread);
+        }
+        if aggregating() {
+            aggregate::end_stack(slot, time_ns);
         }
         thread.state &= !thread_state::SYNCED;
         thread.last_start = 0;
@@ -156,22 +160,22 @@ fn leave(tid: u32, pid: u32, time_ns: u64) -> u32 {
     });
     let _ = TASKS.remove(tid);
     note(UNTRACED);
+    if streaming()
+        && announce(time_ns, slot, thread, pid)
+        && !(send_loss(slot, thread, time_ns) && send_counters(slot, thread, time_ns))
+    {
+        lose(thread);
+    }
+    if aggregating() {
+        aggregate::end_stack(slot, time_ns);
+    }
     // The slot is the loader's again once it knows that the thread has ended.
-    if !send_end(slot, thread, pid, time_ns) {
+    let told = announce(time_ns, slot, thread, pid)
+        && send_task(time_ns, kind::THREAD_EXIT, slot, thread.process, pid, thread.tid);
+    if !told {
         thread.state |= thread_state::LEFT;
     }
     1
-}
-
-#[inline(always)]
-fn send_end(slot: u32, thread: &mut Thread, pid: u32, time_ns: u64) -> bool {
-    if !announce(time_ns, slot, thread, pid) {
-        return false;
-    }
-    if !send_loss(slot, thread, time_ns) || !send_counters(slot, thread, time_ns) {
-        lose(thread);
-    }
-    send_task(time_ns, kind::THREAD_EXIT, slot, thread.process, pid, thread.tid)
 }
 
 #[inline(always)]

@@ -1,0 +1,181 @@
+//! Adding calls up in the kernel: a stack for each thread, sums for each function. The rules are those by which the
+//! loader makes sums of the stream (`stacks.rs`, `pipeline/thread.rs` and `charge.rs` there), so that the numbers are
+//! the same. Only this differs: a function is charged whenever the top of the stack changes, not when it ends.
+
+pub(crate) mod memory;
+pub(crate) mod rows;
+mod stack;
+mod sums;
+
+use core::ptr;
+
+use tracer_common::{
+    aggregate::{Amount, FrameCounts, Stack, stack_state},
+    record::{flag, kind},
+    state::{Thread, total},
+};
+
+pub(crate) use self::stack::put;
+use self::stack::{Began, Ended};
+use crate::{
+    chain,
+    maps::{STACKS, THREADS, TOTALS, streaming},
+    ring::{ChainFrom, FrameEvent},
+};
+
+/// Where [`event`] has the parts of what happened, besides the function in the lowest 32 bits.
+const KIND_AT: u32 = 32;
+const FLAGS_AT: u32 = 40;
+const SKIP_AT: u32 = 48;
+
+/// Takes in an event of a frame.
+#[inline(always)]
+pub(crate) fn take(slot: u32, event: FrameEvent, from: ChainFrom) {
+    let skip = match from {
+        ChainFrom::Frame(_) => 0,
+        ChainFrom::Caller(_) => 1,
+    };
+    let what = u64::from(event.function)
+        | u64::from(event.kind) << KIND_AT
+        | u64::from(event.flags) << FLAGS_AT
+        | skip << SKIP_AT;
+    frame_event(slot, event.time_ns, event.frame, what, event.caller.unwrap_or(0));
+}
+
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn frame_event(slot: u32, time_ns: u64, frame: u64, what: u64, caller: u64) -> u32 {
+    let (Some(thread), Some(stack)) = (THREADS.get_ptr_mut(slot), STACKS.get_ptr_mut(slot)) else { return 0 };
+    // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
+    let (thread, stack) = unsafe { (&mut *thread, &mut *stack) };
+    enter(stack);
+    if !is_over(time_ns) {
+        if stack.state & stack_state::KNOWN == 0 {
+            find_open(slot, time_ns, frame, (what >> SKIP_AT) as u32);
+        }
+        advance(thread, stack, time_ns);
+        stack.counts.events += 1;
+        let (function, flags) = (what as u32, (what >> FLAGS_AT) as u8);
+        match (what >> KIND_AT) as u8 {
+            kind::START => stack::start(slot, stack, frame, function, began(flags)),
+            kind::CALLED => stack::called(slot, stack, (frame, caller), function, flags, began(flags)),
+            kind::END | kind::YIELD => stack::end(slot, stack, frame),
+            kind::RAISE => stack::raise(slot, stack, frame, function),
+            _ => stack::thrown(slot, stack, (frame, caller), function, flags),
+        }
+    }
+    leave(stack);
+    1
+}
+
+fn began(flags: u8) -> Began {
+    if flags & flag::RESUMED != 0 { Began::Resumed } else { Began::Call }
+}
+
+/// Says that a stack is being changed: the loader waits for the end of that before it takes it over.
+#[inline(always)]
+fn enter(stack: &mut Stack) {
+    // SAFETY: a field of a live map value.
+    unsafe { ptr::write_volatile(&raw mut stack.busy, 1) };
+}
+
+#[inline(always)]
+fn leave(stack: &mut Stack) {
+    // SAFETY: as above.
+    unsafe { ptr::write_volatile(&raw mut stack.busy, 0) };
+}
+
+/// Is this time not part of the recording any more?
+#[inline(always)]
+fn is_over(time_ns: u64) -> bool {
+    // SAFETY: a live map value; volatile because the loader writes it.
+    TOTALS.get_ptr(total::LAST_NS).is_none_or(|last| time_ns > unsafe { ptr::read_volatile(last) })
+}
+
+/// A thread is first heard of: it is charged from here on.
+#[inline(always)]
+pub(crate) fn open(slot: u32, time_ns: u64) {
+    if let Some(stack) = STACKS.get_ptr_mut(slot) {
+        // SAFETY: a live map value of the running thread, or of one that has not run yet.
+        let stack = unsafe { &mut *stack };
+        if stack.now.wall_ns == 0 {
+            stack.now.wall_ns = time_ns;
+            stack.charged.wall_ns = time_ns;
+        }
+    }
+}
+
+/// Makes a slot's stack one of a thread of which nothing is known. It is empty: whoever had it has left it so.
+#[inline(always)]
+pub(crate) fn reset(slot: u32) {
+    if let Some(stack) = STACKS.get_ptr_mut(slot) {
+        // SAFETY: a live map value that nobody else uses yet: the slot was free.
+        let stack = unsafe { &mut *stack };
+        stack.now = Amount::default();
+        stack.charged = stack.now;
+        stack.postponed_pages = 0;
+        stack.counts = FrameCounts::default();
+        stack.state = 0;
+    }
+}
+
+/// Goes on to the time of an event, never back. A thread can be switched out between the taking of the time and of the
+/// counters: no call is charged more time off CPU than it took, the rest waits for the next.
+#[inline(always)]
+fn advance(thread: &Thread, stack: &mut Stack, time_ns: u64) {
+    let elapsed = time_ns.saturating_sub(stack.now.wall_ns);
+    stack.now.wall_ns += elapsed;
+    // Where events are sent, too, what was sent with them.
+    let (off_cpu_ns, faults) = if streaming() {
+        (thread.sent_off_cpu_ns, thread.sent_faults)
+    } else {
+        (thread.off_cpu_ns, thread.faults)
+    };
+    let due = off_cpu_ns.saturating_sub(stack.now.off_cpu_ns);
+    stack.now.off_cpu_ns += if due < elapsed { due } else { elapsed };
+    stack.now.faults = faults;
+}
+
+/// Makes a thread's stack what the interpreter has, from `frame` outwards, leaving out `skip` frames.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn find_open(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
+    open(slot, time_ns);
+    let found = chain::hold(slot, time_ns, frame, skip);
+    let (Some(thread), Some(stack)) = (THREADS.get_ptr_mut(slot), STACKS.get_ptr_mut(slot)) else { return 0 };
+    // SAFETY: as above.
+    let (thread, stack) = unsafe { (&mut *thread, &mut *stack) };
+    let first = stack.state & stack_state::SEEN == 0;
+    if !first {
+        advance(thread, stack, time_ns);
+        stack.counts.repaired += u64::from(found);
+    }
+    stack.charged = stack.now;
+    stack::take_held(slot, found, if first { Began::OpenAtAttach } else { Began::Unseen });
+    stack.state |= stack_state::KNOWN | stack_state::SEEN;
+    memory::settle(thread.process, stack);
+    1
+}
+
+/// The running thread has ended, or its process has called exec: so have all its calls.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn end_stack(slot: u32, time_ns: u64) -> u32 {
+    let (Some(thread), Some(stack)) = (THREADS.get_ptr_mut(slot), STACKS.get_ptr_mut(slot)) else { return 0 };
+    // SAFETY: as above.
+    let (thread, stack) = unsafe { (&mut *thread, &mut *stack) };
+    enter(stack);
+    if !is_over(time_ns) {
+        memory::settle(thread.process, stack);
+        advance(thread, stack, time_ns);
+        stack::close_down_to(slot, 0, Ended::WithThread as u32);
+        stack::give_pages_back(stack);
+        stack.state &= !stack_state::KNOWN;
+        sums::add_counts(thread.process, stack);
+    }
+    leave(stack);
+    1
+}
