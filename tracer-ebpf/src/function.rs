@@ -317,7 +317,7 @@ fn introduce(key: CodeKey, image: u32, code_type: u64, guard: u64, time_ns: u64)
         if new && matches!(send_function(process, layout, code, row, time_ns), Sent::NoRoom) {
             leave_name(process, layout, code, row, time_ns);
         }
-        let _ = CODES.insert(key, Code { id: row, unwanted: 0 }, 0);
+        let _ = CODES.insert(key, Code { id: row, unwanted: 0, guard }, 0);
         return u64::from(row);
     }
     let id = (add_total(total::FUNCTIONS, 1) + 1) & (cached::FUNCTION_LIMIT - 1);

@@ -6,6 +6,9 @@ use rustc_hash::FxHashMap;
 use crate::event::{Function, FunctionId};
 use crate::filter::FunctionFilter;
 
+/// Name of the row for functions beyond those that the kernel side has room for, where it adds calls up.
+pub const OTHERS: &str = "<other functions>";
+
 /// A function in this run's sums: the index of its row.
 pub type Row = u32;
 
@@ -65,6 +68,11 @@ impl Functions {
         let row = self.filter.is_all().then(|| self.push(process, None));
         self.ids.insert(id, row);
         row
+    }
+
+    /// The row of a process for functions that the kernel side had no room for.
+    pub fn others(&mut self, process: usize) -> Row {
+        self.named_row(process, &Function { name: OTHERS.into(), file: String::new(), line: 0 })
     }
 
     /// All rows, in order.

@@ -6,6 +6,7 @@
 //! call its time and memory, `summary` adds up per function, and `report`, `log` and later stages show or keep it.
 //! From `event` on the stages are pure: events in, values out.
 
+pub mod aggregate;
 pub mod analysis;
 pub mod attach;
 pub mod btf;

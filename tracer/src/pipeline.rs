@@ -12,6 +12,7 @@ mod tests;
 mod thread;
 
 use self::core::Core;
+use crate::aggregate::Aggregate;
 use crate::event::{Event, ProcessIndex, Slot};
 use crate::report::{Report, Status};
 pub use options::{Counts, Ending, PipelineOptions, ProcessTotals, SamplingCost, ThreadTotals};
@@ -63,6 +64,11 @@ impl<S: CallSink> Pipeline<S> {
     /// Adds what the kernel side has counted of a process that is not followed any more.
     pub fn process_totals(&mut self, totals: &ProcessTotals) {
         self.core.process_totals(totals);
+    }
+
+    /// Adds what the kernel side has added up by itself.
+    pub fn aggregate(&mut self, aggregate: &Aggregate) {
+        self.core.aggregate(aggregate);
     }
 
     /// Takes in one event.

@@ -121,6 +121,11 @@ impl Summary {
         &mut self.rows[row]
     }
 
+    /// Adds sums of the function in `row` that were made elsewhere.
+    pub fn merge(&mut self, row: Row, sums: &FunctionSums) {
+        self.at(row).merge(sums);
+    }
+
     /// The sums of one function.
     pub fn row(&self, row: usize) -> FunctionSums {
         self.rows.get(row).copied().unwrap_or_default()

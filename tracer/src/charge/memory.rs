@@ -46,6 +46,18 @@ pub struct ProcessMemory {
 }
 
 impl ProcessMemory {
+    /// The memory of a process of which all changes were added up elsewhere: what it began with and the change since then
+    /// by member, the highest change of resident memory, and what no function is charged with.
+    pub fn added_up(
+        base: [i64; 4],
+        delta: [i64; 4],
+        peak_delta: i64,
+        no_frame_bytes: i64,
+        outside_bytes: i64,
+    ) -> Self {
+        Self { base: Some(base), delta, peak_delta, no_frame_bytes, outside_bytes }
+    }
+
     /// The totals when counting began. Changes of this process may already have come from other CPUs.
     ///
     /// A second base means a new address space (exec): the jump to it, by member, is nobody's change, and is

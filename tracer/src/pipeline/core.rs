@@ -5,6 +5,7 @@ use super::processes::Processes;
 use super::sampled::Sampled;
 use super::thread::{Output, Thread};
 use super::{CallSink, Counts, Ending, PipelineOptions, ProcessTotals};
+use crate::aggregate::Aggregate;
 use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
 use crate::event::{Cause, Event, Function, FunctionId, Member, ProcessIndex, Sample, Slot};
 use crate::functions::Functions;
@@ -326,6 +327,25 @@ impl Core {
         }
         self.notes.extend(ending.notes.iter().cloned());
         self.ended_ns = Some(ending.end_ns);
+    }
+
+    /// Adds what the kernel side has added up.
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate) {
+        for (process, id, sums) in &aggregate.functions {
+            let number = self.processes.number(*process);
+            let row = match *id {
+                Some(id) => self.functions.row(id, number),
+                None => Some(self.functions.others(number)),
+            };
+            if let Some(row) = row {
+                self.summary.merge(row, sums);
+            }
+        }
+        for (process, memory) in &aggregate.memory {
+            let number = self.processes.number(*process);
+            self.processes.get_mut(number).memory = memory.clone();
+        }
+        self.counts.add(&aggregate.counts);
     }
 
     pub(super) fn process_totals(&mut self, totals: &ProcessTotals) {

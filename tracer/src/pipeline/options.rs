@@ -99,3 +99,19 @@ pub struct Counts {
     /// Threads that got no slot.
     pub no_slot: u64,
 }
+
+impl Counts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.repaired += other.repaired;
+        self.late_ends += other.late_ends;
+        self.open_at_attach += other.open_at_attach;
+        self.open_at_detach += other.open_at_detach;
+        self.duplicates += other.duplicates;
+        self.unmatched_ends += other.unmatched_ends;
+        self.unknown_thread += other.unknown_thread;
+        self.mismatches += other.mismatches;
+        self.no_slot += other.no_slot;
+    }
+}

@@ -1,0 +1,225 @@
+//! What the kernel side has added up by itself (`--aggregate kernel`), as the later stages know it. What is still open
+//! at the end is closed here, by the rules of [`crate::charge`].
+
+use tracer_common::aggregate::{
+    Amount, FrameCounts, FunctionSums, OpenFrame, ProcessSums, Stack, stack_state,
+};
+
+use crate::charge::{Cost, ProcessMemory};
+use crate::event::{FunctionId, ProcessIndex};
+use crate::pipeline::Counts;
+use crate::summary;
+
+/// Bytes of a page as the kernel counts them (x86-64).
+pub const PAGE_BYTES: i64 = 4096;
+
+/// Sums that the kernel side has made, or a part of them.
+#[derive(Clone, Debug, Default)]
+pub struct Aggregate {
+    /// Sums by process and function. The same may be there more than once; `None`: functions beyond those that the kernel
+    /// side has room for.
+    pub functions: Vec<(ProcessIndex, Option<FunctionId>, summary::FunctionSums)>,
+    /// Memory of processes.
+    pub memory: Vec<(ProcessIndex, ProcessMemory)>,
+    /// What was counted.
+    pub counts: Counts,
+    /// Frames that were counted, but not timed: their stacks had no room.
+    pub untimed: u64,
+}
+
+impl Aggregate {
+    /// Adds the sums of one function.
+    pub fn add_function(&mut self, process: ProcessIndex, id: Option<FunctionId>, sums: &FunctionSums) {
+        let sums = function_sums(sums);
+        self.counts.open_at_attach += sums.open_at_attach;
+        self.counts.late_ends += sums.late_ends;
+        self.functions.push((process, id, sums));
+    }
+
+    /// Adds what is known of a process: its memory, and the counts of its threads that have ended. `no_frame_pages` are
+    /// changes of threads whose stacks were never seen.
+    pub fn add_process(&mut self, process: ProcessIndex, sums: &ProcessSums, no_frame_pages: i64) {
+        self.add_counts(&sums.counts);
+        if sums.has_base != 0 {
+            let bytes = |pages: i64| pages.saturating_mul(PAGE_BYTES);
+            let memory = ProcessMemory::added_up(
+                sums.base.map(bytes),
+                sums.delta.map(bytes),
+                bytes(sums.rss_peak),
+                bytes(sums.no_frame.saturating_add(no_frame_pages)),
+                bytes(sums.outside),
+            );
+            self.memory.push((process, memory));
+        }
+    }
+
+    /// Adds what was counted of a thread.
+    pub fn add_counts(&mut self, counts: &FrameCounts) {
+        self.counts.events += counts.events;
+        self.counts.duplicates += counts.duplicates;
+        self.counts.unmatched_ends += counts.unmatched_ends;
+        self.counts.repaired += counts.repaired;
+        self.untimed += counts.untimed;
+    }
+
+    /// Adds the counts of another part.
+    pub fn add(&mut self, other: Self) {
+        let Self { functions, memory, counts, untimed } = other;
+        self.functions.extend(functions);
+        self.memory.extend(memory);
+        self.untimed += untimed;
+        self.counts.add(&counts);
+    }
+}
+
+/// The stack of a thread as the kernel side left it.
+#[derive(Clone, Debug)]
+pub struct OpenStack {
+    /// Its state.
+    pub stack: Stack,
+    /// Its frames, outermost first.
+    pub frames: Vec<OpenFrame>,
+}
+
+impl OpenStack {
+    /// Was it ever known?
+    pub fn is_seen(&self) -> bool {
+        self.stack.state & stack_state::SEEN != 0
+    }
+
+    /// Closes all that is open, as of `end_ns`, with the thread's counters of then: what that adds to which function.
+    pub fn close(
+        &self,
+        end_ns: u64,
+        off_cpu_ns: u64,
+        faults: u64,
+    ) -> Vec<(FunctionId, summary::FunctionSums)> {
+        let Stack { now, charged, .. } = self.stack;
+        let elapsed = end_ns.saturating_sub(now.wall_ns);
+        let off_cpu_due = off_cpu_ns.saturating_sub(now.off_cpu_ns);
+        let now = Amount {
+            wall_ns: now.wall_ns + elapsed,
+            off_cpu_ns: now.off_cpu_ns + off_cpu_due.min(elapsed),
+            faults: now.faults.max(faults),
+            ..now
+        };
+        let innermost = self.frames.len().saturating_sub(1);
+        let closed = self.frames.iter().enumerate().map(|(at, frame)| {
+            let own = if at == innermost { used(&charged, &now) } else { Cost::default() };
+            let cumulative = if frame.recursive == 0 { used(&frame.from, &now) } else { Cost::default() };
+            (frame.row, summary::FunctionSums { own, cumulative, ..summary::FunctionSums::default() })
+        });
+        closed.collect()
+    }
+}
+
+/// What was used between two moments.
+fn used(from: &Amount, to: &Amount) -> Cost {
+    cost(&Amount {
+        wall_ns: to.wall_ns.saturating_sub(from.wall_ns),
+        off_cpu_ns: to.off_cpu_ns.saturating_sub(from.off_cpu_ns),
+        faults: to.faults.saturating_sub(from.faults),
+        rss_pages: to.rss_pages.wrapping_sub(from.rss_pages),
+    })
+}
+
+fn cost(amount: &Amount) -> Cost {
+    let Amount { wall_ns, off_cpu_ns, faults, rss_pages } = *amount;
+    Cost { wall_ns, off_cpu_ns, faults, rss_bytes: rss_pages.saturating_mul(PAGE_BYTES) }
+}
+
+fn function_sums(sums: &FunctionSums) -> summary::FunctionSums {
+    let FunctionSums { calls, resumes, open_at_attach, found, ends, late_ends, calls_made, .. } = *sums;
+    summary::FunctionSums {
+        calls,
+        resumes,
+        open_at_attach,
+        activations: calls + resumes + open_at_attach + found,
+        ends,
+        late_ends,
+        calls_made,
+        own: cost(&sums.own),
+        cumulative: cost(&sums.cumulative),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(wall_ns: u64, off_cpu_ns: u64, faults: u64, rss_pages: i64) -> Amount {
+        Amount { wall_ns, off_cpu_ns, faults, rss_pages }
+    }
+
+    fn open(row: u32, from: Amount, recursive: bool) -> OpenFrame {
+        OpenFrame { row, from, recursive: u32::from(recursive), ..OpenFrame::default() }
+    }
+
+    fn stack(now: Amount, charged: Amount, frames: Vec<OpenFrame>) -> OpenStack {
+        // SAFETY: integers only.
+        let empty = unsafe { std::mem::zeroed::<Stack>() };
+        let state = stack_state::KNOWN | stack_state::SEEN;
+        let stack = Stack { now, charged, depth: frames.len() as u32, state, ..empty };
+        OpenStack { stack, frames }
+    }
+
+    #[test]
+    fn the_top_is_charged_what_is_left_and_each_function_its_whole_once() {
+        let frames = vec![
+            open(7, amount(100, 0, 0, 0), false),
+            open(8, amount(150, 10, 1, 2), false),
+            open(7, amount(160, 10, 1, 2), true),
+        ];
+        let closed = stack(amount(170, 10, 1, 5), amount(165, 10, 1, 2), frames).close(200, 20, 4);
+        let whole = |wall_ns, off_cpu_ns, rss_pages: i64, faults| Cost {
+            wall_ns,
+            off_cpu_ns,
+            rss_bytes: rss_pages * 4096,
+            faults,
+        };
+        assert_eq!(closed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [7, 8, 7]);
+        assert_eq!((closed[0].1.own, closed[0].1.cumulative), (Cost::default(), whole(100, 20, 5, 4)));
+        assert_eq!((closed[1].1.own, closed[1].1.cumulative), (Cost::default(), whole(50, 10, 3, 3)));
+        assert_eq!((closed[2].1.own, closed[2].1.cumulative), (whole(35, 10, 3, 3), Cost::default()));
+    }
+
+    #[test]
+    fn time_off_cpu_is_never_more_than_the_time() {
+        let frames = vec![open(1, amount(100, 0, 0, 0), false)];
+        let closed = stack(amount(100, 0, 0, 0), amount(100, 0, 0, 0), frames).close(130, 500, 0);
+        assert_eq!(closed[0].1.own, Cost { wall_ns: 30, off_cpu_ns: 30, ..Cost::default() });
+    }
+
+    #[test]
+    fn an_end_before_the_last_event_takes_nothing_away() {
+        let frames = vec![open(1, amount(100, 0, 0, 0), false)];
+        let closed = stack(amount(120, 0, 3, 0), amount(110, 0, 1, 0), frames).close(90, 0, 2);
+        assert_eq!(closed[0].1.own, Cost { wall_ns: 10, faults: 2, ..Cost::default() });
+    }
+
+    #[test]
+    fn parts_add_up() {
+        let sums = FunctionSums {
+            calls: 3,
+            resumes: 2,
+            open_at_attach: 1,
+            found: 1,
+            late_ends: 2,
+            ..FunctionSums::default()
+        };
+        let mut whole = Aggregate::default();
+        whole.add_function(1, Some(5), &sums);
+        let mut part = Aggregate::default();
+        part.add_function(1, None, &sums);
+        part.add_counts(&FrameCounts { events: 9, untimed: 4, ..FrameCounts::default() });
+        whole.add(part);
+        assert_eq!(
+            whole.functions.iter().map(|(_, id, sums)| (*id, sums.activations)).collect::<Vec<_>>(),
+            [(Some(5), 7), (None, 7)]
+        );
+        assert_eq!(
+            (whole.counts.events, whole.counts.open_at_attach, whole.counts.late_ends, whole.untimed),
+            (9, 2, 4, 4)
+        );
+    }
+}
