@@ -140,6 +140,7 @@ fn function_sums(sums: &FunctionSums) -> summary::FunctionSums {
         calls_made,
         own: cost(&sums.own),
         cumulative: cost(&sums.cumulative),
+        samples: summary::Samples::default(),
     }
 }
 

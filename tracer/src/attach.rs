@@ -3,9 +3,11 @@
 //! All probes of an image are in place before a process of it is made known to the kernel side, so that no thread is
 //! followed with half of its probes.
 
+mod aggregate;
 pub mod calibrate;
 mod error;
 mod hooks;
+mod mapped;
 mod multi;
 pub mod namespace;
 mod offsets;
@@ -37,6 +39,7 @@ use tracer_common::{
 use zerocopy::IntoBytes as _;
 
 pub use self::{
+    aggregate::AggregateSizes,
     error::AttachError,
     hooks::{Hooks, ImageIndex},
 };
@@ -80,6 +83,10 @@ pub struct LoadOptions {
     pub filtering: bool,
     /// Stacks are sampled ([`Kernel::start_sampling`]), and no probe is put anywhere.
     pub sampling: bool,
+    /// Events are sent.
+    pub streaming: bool,
+    /// Calls are added up in the kernel, in maps of these sizes.
+    pub aggregate: Option<AggregateSizes>,
     /// What the kernel programs log.
     pub log_level: log::LevelFilter,
 }
@@ -92,6 +99,8 @@ impl Default for LoadOptions {
             follow: false,
             filtering: false,
             sampling: false,
+            streaming: true,
+            aggregate: None,
             log_level: log::LevelFilter::Off,
         }
     }
@@ -104,6 +113,20 @@ impl LoadOptions {
 
     fn watches_exec(self) -> bool {
         self.unknown != Unknown::Ignored
+    }
+
+    /// Constants of the programs that these options decide on.
+    fn globals(self) -> [(&'static str, u32); 8] {
+        [
+            ("ALL", u32::from(self.traces_all())),
+            ("FOLLOW", u32::from(self.follow)),
+            ("WATCH_EXEC", u32::from(self.watches_exec())),
+            ("FILTERING", u32::from(self.filtering)),
+            ("SAMPLING", u32::from(self.sampling)),
+            ("STREAMING", u32::from(self.streaming)),
+            ("AGGREGATING", u32::from(self.aggregate.is_some())),
+            ("ROWS_LIMIT", self.aggregate.map_or(0, |sizes| sizes.functions)),
+        ]
     }
 }
 
@@ -132,6 +155,7 @@ pub struct Kernel {
     codes: HashMap<MapData, CodeKey, Code>,
     globs: Array<MapData, GlobState>,
     totals: Array<MapData, u64>,
+    aggregate: Option<aggregate::Tables>,
     offsets: KernelOffsets,
     images: Images,
 }
@@ -149,15 +173,16 @@ impl Kernel {
         let namespace = namespace::of_this_process().map_err(AttachError::Namespace)?;
         let offsets = offsets::of_kernel(&btf, namespace).map_err(AttachError::Structure)?;
         let aya_btf = aya::Btf::from_sys_fs()?;
-        let mut ebpf = EbpfLoader::new()
+        let globals = options.globals();
+        let mut loader = EbpfLoader::new();
+        aggregate::size(&mut loader, options.aggregate);
+        for (name, value) in &globals {
+            loader.override_global(name, value, true);
+        }
+        let mut ebpf = loader
             .btf(Some(&aya_btf))
             .verifier_log_level(VerifierLogLevel::DISABLE)
             .override_global("KERNEL", &offsets, true)
-            .override_global("ALL", &u32::from(options.traces_all()), true)
-            .override_global("FOLLOW", &u32::from(options.follow), true)
-            .override_global("WATCH_EXEC", &u32::from(options.watches_exec()), true)
-            .override_global("FILTERING", &u32::from(options.filtering), true)
-            .override_global("SAMPLING", &u32::from(options.sampling), true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", options.ring_bytes)
             .load(OBJECT)
@@ -186,6 +211,7 @@ impl Kernel {
             codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
             globs: Array::try_from(take(&mut ebpf, "GLOBS"))?,
             totals: Array::try_from(take(&mut ebpf, "TOTALS"))?,
+            aggregate: options.aggregate.map(|sizes| aggregate::Tables::new(&mut ebpf, sizes)).transpose()?,
             logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,
             multi,
@@ -198,6 +224,7 @@ impl Kernel {
         for process in 1..PROCESSES {
             kernel.free_processes.push(process, 0)?;
         }
+        kernel.end_aggregate(u64::MAX)?;
         kernel.start_tracepoints(&aya_btf)?;
         Ok((kernel, ring))
     }
@@ -252,14 +279,9 @@ fn load_perf(ebpf: &mut Ebpf) -> Result<(), AttachError> {
 /// The programs for uprobe-multi links; `None` where the kernel has no such links.
 fn load_multi(ebpf: &Ebpf, offsets: &KernelOffsets, options: LoadOptions) -> Option<multi::Programs> {
     let bytes = |value: u32| value.to_ne_bytes().to_vec();
-    let globals = [
-        ("KERNEL", offsets.as_bytes().to_vec()),
-        ("ALL", bytes(u32::from(options.traces_all()))),
-        ("FOLLOW", bytes(u32::from(options.follow))),
-        ("WATCH_EXEC", bytes(u32::from(options.watches_exec()))),
-        ("FILTERING", bytes(u32::from(options.filtering))),
-        (aya_log::LEVEL, vec![options.log_level as u8]),
-    ];
+    let mut globals =
+        vec![("KERNEL", offsets.as_bytes().to_vec()), (aya_log::LEVEL, vec![options.log_level as u8])];
+    globals.extend(options.globals().map(|(name, value)| (name, bytes(value))));
     let maps: io::Result<_> = ebpf
         .maps()
         .filter_map(|(name, map)| Some(duplicate(map)?.map(|map| (name.to_owned(), map))))

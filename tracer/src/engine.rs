@@ -14,10 +14,11 @@ use bytes::Bytes;
 use log::debug;
 
 use crate::{
+    aggregate::Aggregate,
     attach::monotonic_ns,
     decode::decode,
     event::{Event, ProcessIndex, Slot},
-    pipeline::{CallSink, Ending, Pipeline, PipelineOptions, ProcessAbout, ProcessTotals},
+    pipeline::{CallSink, Ending, NoSink, Pipeline, PipelineOptions, ProcessAbout, ProcessTotals},
     receive::records,
     report::Report,
 };
@@ -51,6 +52,8 @@ pub enum Message {
     },
     /// What was counted of a process that is not followed any more.
     ProcessTotals(ProcessTotals),
+    /// What the kernel side has added up by itself.
+    Aggregate(Aggregate),
     /// The window ends at this time: later events are not part of it.
     Until(u64),
     /// The last message: close what is open and report.
@@ -70,6 +73,7 @@ pub enum Request {
 #[derive(Debug, Default)]
 pub struct Progress {
     events: AtomicU64,
+    aggregated: AtomicU64,
     lost: AtomicU64,
     undecodable: AtomicU64,
 }
@@ -77,7 +81,12 @@ pub struct Progress {
 impl Progress {
     /// Events seen.
     pub fn events(&self) -> u64 {
-        self.events.load(Ordering::Relaxed)
+        self.events.load(Ordering::Relaxed).max(self.aggregated.load(Ordering::Relaxed))
+    }
+
+    /// So many events were added up by the kernel side.
+    pub fn set_aggregated(&self, events: u64) {
+        self.aggregated.store(events, Ordering::Relaxed);
     }
 
     /// Events lost, as far as known.
@@ -95,15 +104,21 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the thread.
+    /// Starts the thread. With `apart` the report is of what the kernel side adds up by itself, and events of frames and
+    /// memory, which come as well, are for the sink only.
     ///
     /// # Errors
     /// If no thread can be started.
-    pub fn start<S: CallSink + Send + 'static>(options: PipelineOptions, sink: S) -> std::io::Result<Self> {
+    pub fn start<S: CallSink + Send + 'static>(
+        options: PipelineOptions,
+        sink: S,
+        apart: bool,
+    ) -> std::io::Result<Self> {
         let (messages, inbox) = mpsc::sync_channel(WAITING_CHUNKS);
         let (outbox, requests) = mpsc::channel();
         let progress = Arc::new(Progress::default());
         let worker = Worker {
+            apart: apart.then(|| Pipeline::new(options.clone(), NoSink)),
             pipeline: Pipeline::new(options, sink),
             outbox,
             progress: Arc::clone(&progress),
@@ -150,6 +165,8 @@ impl Engine {
 
 struct Worker<S> {
     pipeline: Pipeline<S>,
+    /// What makes the report, if that is not of the events.
+    apart: Option<Pipeline>,
     outbox: mpsc::Sender<Request>,
     progress: Arc<Progress>,
     until_ns: u64,
@@ -160,13 +177,26 @@ impl<S: CallSink> Worker<S> {
         loop {
             match inbox.recv_timeout(TICK) {
                 Ok(Message::Records(chunk)) => self.chunk(&chunk),
-                Ok(Message::Event(event)) => self.event(&event),
-                Ok(Message::Process(index, pid, about)) => self.pipeline.process(index, pid, about),
-                Ok(Message::LetGo(index, pid)) => self.pipeline.let_go(index, pid),
+                Ok(Message::Event(event)) => self.own_event(&event),
+                Ok(Message::Process(index, pid, about)) => {
+                    self.apart.iter_mut().for_each(|apart| apart.process(index, pid, about.clone()));
+                    self.pipeline.process(index, pid, about);
+                }
+                Ok(Message::LetGo(index, pid)) => {
+                    self.apart.iter_mut().for_each(|apart| apart.let_go(index, pid));
+                    self.pipeline.let_go(index, pid);
+                }
                 Ok(Message::ThreadName { process, pid, tid, name }) => {
                     self.pipeline.thread_name(process, pid, tid, &name);
                 }
-                Ok(Message::ProcessTotals(totals)) => self.pipeline.process_totals(&totals),
+                Ok(Message::ProcessTotals(totals)) => {
+                    self.apart.iter_mut().for_each(|apart| apart.process_totals(&totals));
+                    self.pipeline.process_totals(&totals);
+                }
+                Ok(Message::Aggregate(aggregate)) => match &mut self.apart {
+                    Some(apart) => apart.aggregate(&aggregate),
+                    None => self.pipeline.aggregate(&aggregate),
+                },
                 Ok(Message::Until(end_ns)) => self.until_ns = end_ns,
                 Ok(Message::Finish(ending)) => return self.finish(ending),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -211,7 +241,25 @@ impl<S: CallSink> Worker<S> {
             Event::Exit { process, pid, .. } => self.ask(Request::End(*process, *pid)),
             _ => {}
         }
+        if let Some(apart) = &mut self.apart
+            && !is_added_up(event)
+        {
+            apart.apply(event);
+        }
         self.pipeline.apply(event);
+    }
+
+    /// An event that the loader has made: the kernel side has not added it up.
+    fn own_event(&mut self, event: &Event) {
+        match &mut self.apart {
+            // Its thread's memory: as an event it has come before.
+            Some(apart) if matches!(event, Event::Rss { .. }) => apart.apply(event),
+            Some(apart) if is_added_up(event) => {
+                apart.apply(event);
+                self.pipeline.apply(event);
+            }
+            _ => self.event(event),
+        }
     }
 
     fn ask(&self, request: Request) {
@@ -225,6 +273,24 @@ impl<S: CallSink> Worker<S> {
             ending.notes.push(format!("{undecodable} records could not be decoded"));
         }
         self.pipeline.finish(&ending);
-        self.pipeline.report()
+        let report = self.pipeline.report();
+        let Some(mut apart) = self.apart else { return report };
+        apart.finish(&ending);
+        let mut summed = apart.report();
+        // They say what became of the log.
+        summed.account.notes = report.account.notes;
+        summed
     }
+}
+
+/// Is an event of the kernel side part of what it adds up by itself?
+fn is_added_up(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Frame { .. }
+            | Event::HeldEnd { .. }
+            | Event::Counters { .. }
+            | Event::Loss { .. }
+            | Event::Rss { .. }
+    )
 }

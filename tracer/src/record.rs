@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    attach::{Kernel, LoadOptions, Unknown, calibrate, monotonic_ns},
+    attach::{AggregateSizes, Kernel, LoadOptions, Unknown, calibrate, monotonic_ns},
     decode::decode,
     discover::{self, NotTraceable},
     engine::{Engine, Message},
@@ -89,6 +89,15 @@ pub struct Options {
     pub ring_bytes: u32,
     /// What ends it early.
     pub limits: Limits,
+    /// Add calls up in the kernel, in tables of these sizes; otherwise by events.
+    pub aggregate: Option<AggregateSizes>,
+}
+
+impl Options {
+    /// Are events of frames needed?
+    fn streams(&self) -> bool {
+        self.aggregate.is_none() || self.log.is_some()
+    }
 }
 
 /// What a recording came to.
@@ -189,6 +198,8 @@ impl Session {
             follow: options.follow,
             filtering: !options.filter.is_all(),
             sampling: options.sample_rate.is_some(),
+            streaming: options.streams(),
+            aggregate: options.aggregate,
             log_level: log::max_level(),
         })?;
         if let Some(automaton) = options.filter.automaton() {
@@ -205,6 +216,7 @@ impl Session {
         }
         let calibration = calibrate::calibration(hits.into_iter());
         let mut followed = Followed::new(kernel, options.source, options.sample_rate);
+        followed.begin_aggregate()?;
         if log.is_some() {
             followed.name_threads();
         }
@@ -226,6 +238,7 @@ impl Session {
                 calibration,
             },
             log,
+            options.aggregate.is_some() && options.streams(),
         )?;
         let lines: Vec<_> =
             hooked.into_iter().map(|process| followed.add(process, &engine)).collect::<Result<_>>()?;
@@ -264,7 +277,7 @@ impl Session {
                 due = due(&mut samples) => self.followed.sample_sleepers(due, &self.engine),
                 _ = look.tick() => {
                     self.followed.look(&self.engine);
-                    self.line.show(begin.elapsed(), self.engine.progress(), self.followed.pids());
+                    self.show_progress(begin.elapsed());
                     if self.fuse_blows(begin.elapsed()) || (self.followed.all_ended() && child.is_none()) {
                         break;
                     }
@@ -290,6 +303,16 @@ impl Session {
             tokio::select! { code = ended(&mut child) => exit_code = code, () = stop.asked() => {} }
         }
         Ok(Outcome { report, exit_code, stopped, incomplete })
+    }
+
+    fn show_progress(&mut self, elapsed: Duration) {
+        if self.line.is_shown() {
+            self.followed
+                .frame_events()
+                .into_iter()
+                .for_each(|events| self.engine.progress().set_aggregated(events));
+            self.line.show(elapsed, self.engine.progress(), self.followed.pids());
+        }
     }
 
     /// Hands the engine what is in the ring buffer, and does what it asks for.
@@ -329,12 +352,13 @@ impl Session {
 
     fn finish(mut self) -> Result<Report> {
         let end_ns = monotonic_ns();
+        self.followed.end_aggregate(end_ns)?;
         let threads = self.followed.threads(end_ns);
         let silent = self.followed.silent(end_ns);
         let sampling = self.followed.finish_sampling(&self.engine);
-        // What is in the ring buffer first, then the rest: only records of after the end are left out.
-        self.drain();
+        let aggregate = self.followed.aggregate(end_ns, &threads, &silent)?;
         self.engine.tell(Message::Until(end_ns));
+        self.drain();
         self.followed.name_live_threads(&self.engine);
         for _ in 0..64 {
             let chunk = self.receiver.drain();
@@ -344,7 +368,11 @@ impl Session {
             self.engine.tell(Message::Records(chunk));
         }
         let silent_note = silent.note();
+        self.followed.tell_waiting_names(&self.engine);
         silent.events.into_iter().for_each(|event| self.engine.tell(Message::Event(event)));
+        if let Some(aggregate) = aggregate {
+            self.engine.tell(Message::Aggregate(aggregate));
+        }
         let (probe_hits, lost_tasks) = (self.followed.hits(), self.followed.lost_tasks());
         let (processes, mut notes) = self.followed.totals()?;
         notes.extend(silent_note);

@@ -11,6 +11,8 @@ use crate::{
 
 const BPF_NOEXIST: u64 = 1;
 const BPF_EXIST: u64 = 2;
+/// In numbers that the kernel side and we give: that they are ours.
+const OURS: u32 = 1 << 31;
 
 impl Kernel {
     /// Makes a process known, whose image is hooked: from here on its events are sent.
@@ -19,7 +21,11 @@ impl Kernel {
     /// If the table is full or a map operation fails.
     pub fn add_process(&mut self, pid: u32, image: u32, code_type: u64) -> Result<ProcessIndex, AttachError> {
         let index = self.free_processes.pop(0).map_err(|_| AttachError::Full("1023 processes"))?;
-        self.processes.set(index, Process { pid, ..Process::default() }, 0)?;
+        self.spaces += 1;
+        self.processes.set(index, Process { pid, number: OURS | self.spaces, ..Process::default() }, 0)?;
+        if let Some(tables) = &mut self.aggregate {
+            tables.open_process(index)?;
+        }
         self.set_interpreter(index, image, code_type)?;
         if self.process_of.insert(pid, index, BPF_NOEXIST).is_err() {
             // With `--all` the kernel side may have taken it up a moment ago.
@@ -31,17 +37,25 @@ impl Kernel {
         Ok(index)
     }
 
-    /// Gives the threads that a process has already their slots, so that their off-CPU time is known from now on.
-    /// Returns slot and thread id of each.
+    /// Gives the threads that a process has already their slots, so that their off-CPU time is known from now on. Their
+    /// own time counts from `opened_ns`. Returns slot and thread id of each.
     ///
     /// # Errors
     /// If a map operation fails. Threads for which no slot is left are passed over; the kernel side counts them.
-    pub fn seed_threads(&mut self, pid: u32, process: ProcessIndex) -> Result<Vec<(Slot, u32)>, AttachError> {
+    pub fn seed_threads(
+        &mut self,
+        pid: u32,
+        process: ProcessIndex,
+        opened_ns: u64,
+    ) -> Result<Vec<(Slot, u32)>, AttachError> {
         let mut seeded = Vec::new();
         for tid in tids(pid) {
             let Ok(slot) = self.free_threads.pop(0) else { break };
             let thread = Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
             self.threads.seed(slot as Slot, thread);
+            if let Some(tables) = &mut self.aggregate {
+                tables.open(slot as Slot, opened_ns)?;
+            }
             // The kernel side may have made a slot for this thread a moment ago: then that one counts.
             if self.tasks.insert(tid, slot, BPF_NOEXIST).is_err() {
                 self.free_threads.push(slot, 0)?;
@@ -95,6 +109,7 @@ impl Kernel {
         if let Ok(slot) = self.tasks.get(&tid, 0) {
             self.tasks.remove(&tid)?;
             self.forget_current()?;
+            self.take_stack(slot as Slot)?;
             self.free_threads.push(slot, 0)?;
         }
         Ok(())
@@ -119,7 +134,6 @@ impl Kernel {
         image: u32,
         code_type: u64,
     ) -> Result<(), AttachError> {
-        const OURS: u32 = 1 << 31;
         self.spaces += 1;
         self.interpreters.set(process, Interpreter { code_type, image, space: OURS | self.spaces }, 0)?;
         self.next_generation()

@@ -8,12 +8,13 @@ use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time:
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, CommandFactory as _, error::ErrorKind};
 use tempfile::TempDir;
-use tracer_common::limits::RING_BYTES;
+use tracer_common::limits::{FUNCTION_ROWS, RING_BYTES, STACK_PAGES};
 
 use self::{kept::LogArguments, stop::StopArguments};
 use super::part::{PartArguments, verdict};
 use super::{select::SelectorArguments, values, view::ViewArguments};
 use crate::{
+    attach::AggregateSizes,
     filter::FunctionFilter,
     log::{LogKind, LogOptions},
     python::plan::SourceChoice,
@@ -83,6 +84,16 @@ pub(super) struct Arguments {
     /// With --source sample: how often each CPU is looked at, times a second [default: 199]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: Option<u32>,
+    /// Who adds calls up: the kernel, where the numbers can't be lost and pytracer uses next to no CPU time, or pytracer, of
+    /// a stream of events. [default: kernel; stream with -o, --function, --file and views that need the event log]
+    #[arg(long, value_enum, value_name = "WHERE", conflicts_with_all = ["function", "file"])]
+    aggregate: Option<Adder>,
+    /// Functions that the kernel adds up, each in a row of its own
+    #[arg(long, value_name = "N", default_value_t = FUNCTION_ROWS, hide = true, value_parser = clap::value_parser!(u32).range(2..=i64::from(FUNCTION_ROWS)))]
+    kernel_functions: u32,
+    /// Pages of 64 frames for stacks in the kernel
+    #[arg(long, value_name = "N", default_value_t = STACK_PAGES, hide = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(STACK_PAGES)))]
+    kernel_stack_pages: u32,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -100,6 +111,15 @@ pub(super) struct Arguments {
     view: ViewArguments,
 }
 
+/// Who adds calls up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Adder {
+    /// The kernel
+    Kernel,
+    /// pytracer, of events
+    Stream,
+}
+
 impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let targets = if self.all {
@@ -112,18 +132,23 @@ impl Arguments {
         };
         let view = self.view.options();
         let sample_rate = (self.source == SourceChoice::Sample).then_some(self.rate.unwrap_or(SAMPLE_RATE));
-        refuse_for_samples(sample_rate, self.rate, &view);
+        refuse_for_samples(sample_rate, self.rate, self.aggregate, &view);
+        let filter = FunctionFilter::new(&self.function, &self.file)?;
         let (log, _folder) = event_log(self.log, &view, sample_rate.is_some())?;
+        let added_up = log.is_none() && filter.is_all() && sample_rate.is_none();
+        let usual = if added_up { Adder::Kernel } else { Adder::Stream };
+        let sizes = AggregateSizes { functions: self.kernel_functions, stack_pages: self.kernel_stack_pages };
         let options = Options {
             targets,
             follow: !self.no_follow,
             duration: self.duration,
-            filter: FunctionFilter::new(&self.function, &self.file)?,
+            filter,
             source: self.source,
             sample_rate,
             log: log.clone(),
             ring_bytes: self.ring_size,
             limits: self.stop.limits(),
+            aggregate: (self.aggregate.unwrap_or(usual) == Adder::Kernel).then_some(sizes),
         };
         let Outcome { report, exit_code, stopped, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
@@ -151,9 +176,15 @@ impl Arguments {
 }
 
 /// Ends the program with a word if samples are asked for what they can't tell, or a rate without them.
-fn refuse_for_samples(sample_rate: Option<u32>, rate: Option<u32>, view: &ViewOptions) {
+fn refuse_for_samples(
+    sample_rate: Option<u32>,
+    rate: Option<u32>,
+    aggregate: Option<Adder>,
+    view: &ViewOptions,
+) {
     let wrong = match (sample_rate, rate) {
         (None, Some(_)) => Some("--rate is for --source sample"),
+        (Some(_), _) if aggregate.is_some() => Some("--aggregate is for calls, which samples do not tell"),
         (Some(_), _) => view.why_not_sampled(),
         (None, None) => None,
     };

@@ -1,5 +1,6 @@
 //! The processes that a recording follows, and their probes.
 
+mod aggregate;
 mod arrivals;
 mod children;
 mod events;
@@ -20,6 +21,7 @@ use log::debug;
 use tracer_common::state::total;
 
 use self::{
+    aggregate::Added,
     arrivals::Young,
     children::Children,
     images::{Image, ImageKey},
@@ -79,6 +81,8 @@ pub(super) struct Followed {
     sampler: Option<Sampler>,
     /// What the kernel side did not say itself, for the engine at the next look: by then it has all that came before.
     late: Vec<Event>,
+    /// What the kernel side has added up, as far as it was fetched.
+    added: Added,
     hits_of_ended: u64,
     /// What the calibration had counted: not part of the recording.
     before: Totals,
@@ -103,6 +107,7 @@ impl Followed {
             children: Children::default(),
             sampler: sample_rate.map(Sampler::new),
             late: Vec::new(),
+            added: Added::default(),
             hits_of_ended: 0,
             detaching: Vec::new(),
             notes: Vec::new(),
@@ -165,7 +170,7 @@ impl Followed {
         let known = Process { pid, start_ticks, command, hooks, image: key, child: false, gone: false };
         self.introduce(index, known, None, engine);
         let time_ns = monotonic_ns();
-        for (thread, tid) in self.kernel.seed_threads(pid, index)? {
+        for (thread, tid) in self.kernel.seed_threads(pid, index, time_ns)? {
             engine.tell(Message::Event(Event::Thread { time_ns, thread, process: index, pid, tid }));
             self.name_thread(index, pid, tid, engine);
         }

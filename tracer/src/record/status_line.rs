@@ -22,14 +22,16 @@ impl StatusLine {
         Self { terminal: stderr().is_terminal(), duration, events: 0, since: Instant::now() }
     }
 
+    /// Is there anybody to show anything to?
+    pub(super) fn is_shown(&self) -> bool {
+        self.terminal
+    }
+
     /// Shows elapsed time, events per second, losses, and resident memory of the processes together.
     pub(super) fn show(&mut self, elapsed: Duration, progress: &Progress, pids: impl Iterator<Item = u32>) {
-        if !self.terminal {
-            return;
-        }
         let events = progress.events();
         let seconds = self.since.elapsed().as_secs_f64().max(0.001);
-        let rate = ((events - self.events) as f64 / seconds) as u64;
+        let rate = (events.saturating_sub(self.events) as f64 / seconds) as u64;
         (self.events, self.since) = (events, Instant::now());
         let rss: i64 = pids.map(resident_bytes).sum();
         let of = self.duration.map(|duration| format!(" of {}s", duration.as_secs_f64())).unwrap_or_default();

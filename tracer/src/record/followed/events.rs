@@ -13,6 +13,7 @@ use crate::{
     event::{Event, ProcessIndex},
     filter::FunctionFilter,
     receive::records,
+    record::thread_totals,
 };
 
 impl Followed {
@@ -102,6 +103,8 @@ impl Followed {
         let time_ns = monotonic_ns();
         for (thread, state) in threads {
             self.hits_of_ended += state.hits;
+            let totals = thread_totals(thread, &state, time_ns);
+            self.close_stack(&totals, time_ns, false).map_or_else(|error| debug!("{error}"), drop);
             self.late.push(Event::ThreadExit { time_ns, thread });
         }
     }
@@ -110,6 +113,7 @@ impl Followed {
     pub(in crate::record) fn look(&mut self, engine: &Engine) {
         self.kernel.flush_log();
         self.let_go_of_the_distrusted(engine);
+        self.tell_waiting_names(engine);
         for event in std::mem::take(&mut self.late) {
             // An end that was seen after all is not told again: the index may be another one's by now.
             let told = |process, pid| self.processes.get(&process).is_none_or(|known| known.pid != pid);
@@ -142,6 +146,7 @@ impl Followed {
             }
             Err(error) => debug!("{error}"),
         }
+        self.tell_aggregate(index, engine);
         if let Err(error) = self.kernel.remove_process(pid, index) {
             debug!("{error}");
         }

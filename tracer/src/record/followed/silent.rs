@@ -2,7 +2,10 @@
 //! put in place. They are read when the recording ends, and told to the engine as events, like those that the kernel
 //! side reads.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use rustc_hash::FxHashMap;
 use tracer_common::state::{Thread, cached, thread_state};
@@ -10,7 +13,7 @@ use tracer_common::state::{Thread, cached, thread_state};
 use super::{Followed, Process, images::Image};
 use crate::{
     decode, discover,
-    event::{Event, FrameEvent, FunctionId, ProcessIndex, Slot},
+    event::{Cause, Event, FrameEvent, FunctionId, Member, ProcessIndex, Slot},
     record::thread_totals,
     unwind::{PythonStack, PythonThread, Unwinder},
 };
@@ -22,10 +25,17 @@ pub(in crate::record) struct Silent {
     pub(in crate::record) events: Vec<Event>,
     /// Threads that have a stack which could not be read, or not be trusted.
     unread: u64,
+    /// Threads that have a stack.
+    read: BTreeSet<Slot>,
     functions: FunctionId,
 }
 
 impl Silent {
+    /// Is the stack of this thread among the events?
+    pub(super) fn has_read(&self, thread: Slot) -> bool {
+        self.read.contains(&thread)
+    }
+
     /// What the report's reader should know.
     pub(in crate::record) fn note(&self) -> Option<String> {
         let threads = if self.unread == 1 { "thread" } else { "threads" };
@@ -63,6 +73,12 @@ impl Followed {
             Some(Event::RssBase { time_ns, process, bytes: resident_bytes(known.pid)? })
         });
         bases.collect()
+    }
+
+    /// Memory of a silent thread that the kernel side has not charged to anything.
+    fn memory_of_a_silent_thread(&self, slot: Slot, process: ProcessIndex, time_ns: u64) -> Option<Event> {
+        let delta_bytes = self.kernel.postponed_bytes(slot).filter(|&bytes| bytes != 0)?;
+        Some(Event::Rss { time_ns, process, cause: Cause::Thread(slot), member: Member::Anon, delta_bytes })
     }
 
     fn silent_of(
@@ -107,6 +123,8 @@ impl Followed {
                         off_cpu_ns: totals.off_cpu_ns,
                         faults: totals.faults,
                     });
+                    silent.read.insert(*slot);
+                    silent.events.extend(self.memory_of_a_silent_thread(*slot, index, end_ns));
                     silent.events.extend(events);
                 }
                 None => silent.unread += 1,
