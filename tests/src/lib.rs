@@ -9,6 +9,7 @@
 
 mod lines;
 
+pub mod both;
 pub mod browser;
 pub mod cgroup;
 pub mod copies;
@@ -26,6 +27,7 @@ pub mod truth;
 pub mod viewers;
 pub mod wait;
 
+pub use both::Both;
 pub use browser::Browser;
 pub use program::Target;
 pub use python::{Python, Trait};

@@ -1,9 +1,9 @@
 //! Calls and resumptions of every function, against the interpreter's own count.
 //!
 //! Each program is traced twice: plainly, against the count of an equal run, and while the interpreter counts the very
-//! same execution, which takes other paths through its loop.
+//! same execution, which takes other paths through its loop. Each time calls are added up in the kernel and from events.
 
-use tests::{Python, Target, Tracer, on_every_exact_build, scratch, truth};
+use tests::{Both, Python, Target, on_every_exact_build, report::Report, scratch, truth};
 
 on_every_exact_build!(
     calls,
@@ -28,8 +28,9 @@ on_every_exact_build!(
 /// Traces one run of a program and compares it with the count of another.
 fn plain(python: Python, program: &str) {
     let truth = truth::of(python, program, &[]);
-    let (_, report) = Tracer::work_of(Target::start(python, program, &[]), &[]);
-    truth::assert_equal(&truth, &truth::counted(&report));
+    for report in Both::of(Target::start(python, program, &[]), &[]).reports() {
+        truth::assert_equal(&truth, &truth::counted(report));
+    }
 }
 
 /// Traces the run that the interpreter counts.
@@ -37,8 +38,9 @@ fn counted_too(python: Python, program: &str) {
     let folder = scratch();
     let file = folder.path().join("truth.json");
     let target = Target::start(python, program, &["--same-run", file.to_str().expect("its path is UTF-8")]);
-    let (_, report) = Tracer::work_of(target, &[]);
-    truth::assert_equal(&truth::read(&file), &truth::counted(&report));
+    for report in Both::of(target, &[]).reports() {
+        truth::assert_equal(&truth::read(&file), &truth::counted(report));
+    }
 }
 
 fn calls(python: Python) {
@@ -104,7 +106,12 @@ fn thrown_at_birth(python: Python) {
 
 /// Names that are long, empty or full of control characters.
 fn hostile(python: Python) {
-    let (_, report) = Tracer::work_of(Target::start(python, "hostile.py", &[]), &[]);
+    for report in Both::of(Target::start(python, "hostile.py", &[]), &[]).reports() {
+        hostile_names(report);
+    }
+}
+
+fn hostile_names(report: &Report) {
     assert_eq!(report.calls("tab\there"), 3);
     assert_eq!(report.calls("line\nbreak"), 3);
     assert_eq!(report.calls("quote\"and\\backslash"), 3);
@@ -118,6 +125,8 @@ fn hostile(python: Python) {
 
 /// The program counts itself: the limit would hit a counter of the interpreter's too.
 fn recursion_limit(python: Python) {
-    let (known, report) = Tracer::work_of(Target::start(python, "depth.py", &[]), &[]);
-    report.assert_known(&known);
+    let both = Both::of(Target::start(python, "depth.py", &[]), &[]);
+    for report in both.reports() {
+        report.assert_known(&both.known);
+    }
 }

@@ -1,4 +1,4 @@
-//! A ring buffer that is too small: losses are counted and shown, and the rest stays sane.
+//! A ring buffer that is too small for the events of a stream: losses are counted and shown, and the rest stays sane.
 
 use tests::{Outcome, Python, Target, Tracer, on_all_pythons, report::Report};
 
@@ -11,6 +11,8 @@ on_all_pythons!(
 );
 
 const CALLS: u64 = 1_000_000;
+const STREAM: [&str; 2] = ["--aggregate", "stream"];
+const SMALL_RING: [&str; 4] = ["--aggregate", "stream", "--ring-size", "4096"];
 
 fn overrun(python: Python, arguments: &[&str]) -> Outcome {
     let mut target = Target::start(python, "busy.py", &["--size", &CALLS.to_string()]);
@@ -22,7 +24,7 @@ fn overrun(python: Python, arguments: &[&str]) -> Outcome {
 }
 
 fn loss_is_told(python: Python) {
-    let outcome = overrun(python, &["--ring-size", "4096"]);
+    let outcome = overrun(python, &SMALL_RING);
     let report = outcome.report();
     assert!(report.account.lost > 0, "{:?}", report.account);
     assert!(outcome.stderr.contains("lost"), "a note says so: {}", outcome.stderr);
@@ -31,13 +33,13 @@ fn loss_is_told(python: Python) {
 }
 
 fn loss_can_fail(python: Python) {
-    let outcome = overrun(python, &["--ring-size", "4096", "--fail-on-loss"]);
+    let outcome = overrun(python, &[&SMALL_RING[..], &["--fail-on-loss"]].concat());
     assert_eq!(outcome.status.code(), Some(3), "{}", outcome.stderr);
     assert!(outcome.any_report().account.lost > 0);
 }
 
 fn none_at_full_speed(python: Python) {
-    let report = overrun(python, &[]).report();
+    let report = overrun(python, &STREAM).report();
     report.assert_lossless();
     assert_eq!(report.calls("callee"), CALLS);
     assert!(report.account.probe_hits >= 2 * CALLS, "{:?}", report.account);
@@ -49,7 +51,7 @@ fn memory_has_a_beginning(python: Python) {
     let mut busy = Target::start(python, "busy.py", &["--size", &CALLS.to_string()]);
     let mut others: Vec<_> = (0..8).map(|_| Target::start(python, "calls.py", &["--rounds", "2"])).collect();
     let targets: Vec<_> = std::iter::once(&busy).chain(&others).collect();
-    let tracer = Tracer::attach(&targets, &["--ring-size", "4096"]);
+    let tracer = Tracer::attach(&targets, &SMALL_RING);
     busy.go();
     for other in &mut others {
         other.work();
@@ -81,7 +83,7 @@ fn sane(report: &Report) {
 /// More threads than there are slots. The ends of many of them find no room in the ring buffer.
 fn ended_threads_give_their_slots_back(python: Python) {
     let mut target = Target::start(python, "thread_churn.py", &["--size", "20000"]);
-    let tracer = Tracer::attach(&[&target], &["--ring-size", "4096"]);
+    let tracer = Tracer::attach(&[&target], &SMALL_RING);
     target.work();
     let report = tracer.report();
     target.end();

@@ -1,0 +1,87 @@
+//! `--aggregate kernel`: the same numbers as by events, nothing lost, and tables that are too small are owned up to.
+//!
+//! That counts are the interpreter's own in this way too is tested with all others, in `counts.rs`.
+
+use tests::{Both, Python, Target, Tracer, on_all_pythons, on_pythons, report::Report, truth};
+
+on_pythons! {
+    [same_memory, same_time_in_waits, same_for_children_of_exec]
+    cpython_3_8_shared: SHARED_3_8,
+    cpython_3_11_debian: DEBIAN_3_11,
+    cpython_3_13_sid: SID_3_13,
+    cpython_3_13_nogil: NOGIL_3_13,
+    cpython_3_15_sid: SID_3_15,
+}
+
+mod small {
+    use super::*;
+
+    on_all_pythons!(
+        nothing_is_lost_in_a_full_ring_buffer,
+        names_are_not_lost_in_a_full_ring_buffer,
+        functions_beyond_the_table_are_one_row,
+        stacks_beyond_the_table_are_counted,
+    );
+}
+
+const SMALL_RING: [&str; 4] = ["--aggregate", "kernel", "--ring-size", "4096"];
+
+fn same_memory(python: Python) {
+    Both::of(Target::start(python, "memory.py", &[]), &[]);
+}
+
+fn same_time_in_waits(python: Python) {
+    Both::of(Target::start(python, "waits.py", &[]), &[]);
+}
+
+fn same_for_children_of_exec(python: Python) {
+    Both::of(Target::start(python, "silent.py", &[]), &[]);
+}
+
+fn nothing_is_lost_in_a_full_ring_buffer(python: Python) {
+    const CALLS: u64 = 1_000_000;
+    let target = Target::start(python, "busy.py", &["--size", &CALLS.to_string()]);
+    let (_, report) = Tracer::work_of(target, &SMALL_RING);
+    assert_eq!(report.calls("callee"), CALLS);
+    assert!(report.account.events >= 2 * CALLS, "{:?}", report.account);
+}
+
+/// More functions at once than the ring buffer has room for.
+fn names_are_not_lost_in_a_full_ring_buffer(python: Python) {
+    let truth = truth::of(python, "generated.py", &[]);
+    let (_, report) = Tracer::work_of(Target::start(python, "generated.py", &[]), &SMALL_RING);
+    truth::assert_equal(&truth, &truth::counted(&report));
+}
+
+fn functions_beyond_the_table_are_one_row(python: Python) {
+    const ROOM: usize = 10;
+    let traced = |arguments: &[&str]| {
+        Tracer::work_of(
+            Target::start(python, "calls.py", &[]),
+            &[&["--aggregate", "kernel"], arguments].concat(),
+        )
+        .1
+    };
+    let (whole, short) = (traced(&[]), traced(&["--kernel-functions", &ROOM.to_string()]));
+    assert!(whole.account.notes.is_empty(), "{:?}", whole.account.notes);
+    let note = short.account.notes.iter().find(|note| note.contains("more than 10 functions"));
+    assert!(note.is_some(), "{:?}", short.account.notes);
+    let calls = |report: &Report| report.functions.iter().map(|row| row.calls).sum::<u64>();
+    assert_eq!(calls(&short), calls(&whole));
+    assert!(short.functions.len() <= ROOM + 1, "{} rows", short.functions.len());
+    assert!(short.function("<other functions>").self_wall_ns > 0);
+}
+
+fn stacks_beyond_the_table_are_counted(python: Python) {
+    let target = Target::start(python, "depth.py", &[]);
+    let (known, report) = Tracer::work_of(target, &["--aggregate", "kernel", "--kernel-stack-pages", "3"]);
+    for fact in &known {
+        assert_eq!(report.calls(&fact.function), fact.calls, "{}", fact.function);
+    }
+    let note = report.account.notes.iter().find(|note| note.contains("counted, but not timed"));
+    assert!(note.is_some(), "{:?}", report.account.notes);
+    let window = report.window.duration_ns;
+    assert!(
+        report.functions.iter().all(|row| row.self_wall_ns <= row.cum_wall_ns && row.cum_wall_ns <= window)
+    );
+}
