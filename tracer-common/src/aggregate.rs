@@ -93,6 +93,10 @@ pub mod stack_state {
     pub const SEEN: u32 = 2;
     /// The top frame's last event was an exception.
     pub const RAISED: u32 = 4;
+    /// Its source does not see that generators and coroutines are suspended.
+    pub const MISSES_SUSPENSIONS: u32 = 8;
+    /// Its source does not see that exceptions leave frames.
+    pub const MISSES_UNWINDS: u32 = 16;
 }
 
 /// Events of frames, and what had to be made good.

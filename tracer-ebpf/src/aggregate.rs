@@ -42,35 +42,59 @@ pub(crate) fn take(slot: u32, event: FrameEvent, from: ChainFrom) {
     frame_event(slot, event.time_ns, event.frame, what, event.caller.unwrap_or(0));
 }
 
-// Global: verified once, by itself.
+/// An event of a frame.
+struct Event {
+    kind: u8,
+    flags: u8,
+    row: u32,
+    frame: u64,
+    caller: u64,
+}
+
+// Global: verified once, by itself. What is called here changes the stack by its slot: it is looked up again after that.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn frame_event(slot: u32, time_ns: u64, frame: u64, what: u64, caller: u64) -> u32 {
-    let (Some(thread), Some(stack)) = (THREADS.get_ptr_mut(slot), STACKS.get_ptr_mut(slot)) else { return 0 };
-    // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
-    let (thread, stack) = unsafe { (&mut *thread, &mut *stack) };
+    let Some(stack) = stack_of(slot) else { return 0 };
     enter(stack);
     if !is_over(time_ns) {
         if stack.state & stack_state::KNOWN == 0 {
             find_open(slot, time_ns, frame, (what >> SKIP_AT) as u32);
         }
-        advance(thread, stack, time_ns);
-        stack.counts.events += 1;
-        let (function, flags) = (what as u32, (what >> FLAGS_AT) as u8);
-        match (what >> KIND_AT) as u8 {
-            kind::START => stack::start(slot, stack, frame, function, began(flags)),
-            kind::CALLED => stack::called(slot, stack, (frame, caller), function, flags, began(flags)),
-            kind::END | kind::YIELD => stack::end(slot, stack, frame),
-            kind::RAISE => stack::raise(slot, stack, frame, function),
-            _ => stack::thrown(slot, stack, (frame, caller), function, flags),
-        }
+        let (kind, flags) = ((what >> KIND_AT) as u8, (what >> FLAGS_AT) as u8);
+        take_event(slot, time_ns, &Event { kind, flags, row: what as u32, frame, caller });
     }
-    leave(stack);
+    if let Some(stack) = stack_of(slot) {
+        leave(stack);
+    }
     1
 }
 
-fn began(flags: u8) -> Began {
-    if flags & flag::RESUMED != 0 { Began::Resumed } else { Began::Call }
+#[inline(always)]
+fn take_event(slot: u32, time_ns: u64, event: &Event) {
+    let (Some(thread), Some(stack)) = (THREADS.get_ptr(slot), stack_of(slot)) else { return };
+    // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
+    advance(unsafe { &*thread }, stack, time_ns);
+    stack.counts.events += 1;
+    if event.kind == kind::CALLED || event.kind == kind::THROWN {
+        stack.state |= if event.flags & flag::SUSPENDED_UNSEEN != 0 {
+            stack_state::MISSES_SUSPENSIONS
+        } else {
+            stack_state::MISSES_UNWINDS
+        };
+    }
+    let step = stack::step(slot, stack, event);
+    stack::close_unseen(slot, stack.state, stack.depth, &step);
+    if let Some(stack) = stack_of(slot) {
+        stack::carry_out(slot, stack, event, &step);
+    }
+}
+
+/// The stack of the running thread.
+#[inline(always)]
+fn stack_of(slot: u32) -> Option<&'static mut Stack> {
+    // SAFETY: a live map value, which only this thread's own probes write to.
+    STACKS.get_ptr_mut(slot).map(|stack| unsafe { &mut *stack })
 }
 
 /// Says that a stack is being changed: the loader waits for the end of that before it takes it over.
@@ -144,9 +168,9 @@ fn advance(thread: &Thread, stack: &mut Stack, time_ns: u64) {
 extern "C" fn find_open(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
     open(slot, time_ns);
     let found = chain::hold(slot, time_ns, frame, skip);
-    let (Some(thread), Some(stack)) = (THREADS.get_ptr_mut(slot), STACKS.get_ptr_mut(slot)) else { return 0 };
+    let (Some(thread), Some(stack)) = (THREADS.get_ptr(slot), stack_of(slot)) else { return 0 };
     // SAFETY: as above.
-    let (thread, stack) = unsafe { (&mut *thread, &mut *stack) };
+    let thread = unsafe { &*thread };
     let first = stack.state & stack_state::SEEN == 0;
     if !first {
         advance(thread, stack, time_ns);
@@ -154,8 +178,10 @@ extern "C" fn find_open(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
     }
     stack.charged = stack.now;
     stack::take_held(slot, found, if first { Began::OpenAtAttach } else { Began::Unseen });
-    stack.state |= stack_state::KNOWN | stack_state::SEEN;
-    memory::settle(thread.process, stack);
+    if let Some(stack) = stack_of(slot) {
+        stack.state |= stack_state::KNOWN | stack_state::SEEN;
+        memory::settle(thread.process, stack);
+    }
     1
 }
 
@@ -164,18 +190,22 @@ extern "C" fn find_open(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn end_stack(slot: u32, time_ns: u64) -> u32 {
-    let (Some(thread), Some(stack)) = (THREADS.get_ptr_mut(slot), STACKS.get_ptr_mut(slot)) else { return 0 };
+    let (Some(thread), Some(stack)) = (THREADS.get_ptr(slot), stack_of(slot)) else { return 0 };
     // SAFETY: as above.
-    let (thread, stack) = unsafe { (&mut *thread, &mut *stack) };
+    let thread = unsafe { &*thread };
     enter(stack);
     if !is_over(time_ns) {
         memory::settle(thread.process, stack);
         advance(thread, stack, time_ns);
         stack::close_down_to(slot, 0, Ended::WithThread as u32);
-        stack::give_pages_back(stack);
-        stack.state &= !stack_state::KNOWN;
-        sums::add_counts(thread.process, stack);
+        if let Some(stack) = stack_of(slot) {
+            stack::give_pages_back(stack);
+            stack.state &= !stack_state::KNOWN;
+            sums::add_counts(thread.process, stack);
+        }
     }
-    leave(stack);
+    if let Some(stack) = stack_of(slot) {
+        leave(stack);
+    }
     1
 }

@@ -8,10 +8,10 @@ use aya_ebpf::helpers::generated::bpf_loop;
 use tracer_common::{
     aggregate::{Amount, BUCKETS, OpenFrame, Stack, stack_state},
     limits::{STACK_FRAMES, STACK_PAGE_FRAMES},
-    record::flag,
+    record::{flag, kind},
 };
 
-use super::sums;
+use super::{Event, sums};
 use crate::maps::{FREE_STACK_PAGES, STACK_PAGES, STACKS};
 
 /// How a frame began.
@@ -40,82 +40,99 @@ pub(super) enum Ended {
     WithThread,
 }
 
-/// A frame began or goes on.
+/// What an event means: frames beyond so many have ended unseen, then one thing more.
+pub(super) struct Step {
+    keep: u32,
+    then: Then,
+}
+
+enum Then {
+    Push(Began),
+    Close,
+    /// Note the exception in the top frame.
+    Mark,
+    /// The event says again what is known.
+    Duplicate,
+    /// The frame is not on the stack.
+    Unmatched,
+}
+
+/// What an event means for a stack.
 #[inline(always)]
-pub(super) fn start(slot: u32, stack: &mut Stack, frame: u64, row: u32, began: Began) {
-    if let Some(top) = top(stack)
-        && top.frame == frame
-        && top.row == row
-    {
-        stack.counts.duplicates += 1;
-        return;
+pub(super) fn step(slot: u32, stack: &Stack, event: &Event) -> Step {
+    let &Event { kind, frame, row, .. } = event;
+    let top = top(stack);
+    let is_top = top.as_ref().is_some_and(|top| top.frame == frame);
+    if is_top && (kind == kind::END || kind == kind::YIELD) {
+        return Step { keep: stack.depth, then: Then::Close };
+    }
+    if kind == kind::START && is_top && top.is_some_and(|top| top.row == row) {
+        return Step { keep: stack.depth, then: Then::Duplicate };
     }
     let place = place(slot, stack, frame);
-    if place != 0 {
-        close_down_to(slot, place - 1, Ended::Unseen as u32);
+    let resumed = event.flags & flag::RESUMED != 0;
+    match kind {
+        kind::START => Step { keep: below(stack, place), then: Then::Push(began(resumed)) },
+        kind::CALLED => {
+            Step { keep: called(slot, stack, place, event.caller), then: Then::Push(began(resumed)) }
+        }
+        kind::END | kind::YIELD if place == 0 => Step { keep: stack.depth, then: Then::Unmatched },
+        kind::END | kind::YIELD => Step { keep: place, then: Then::Close },
+        // An exception reached a frame. One that is not on the stack was thrown into, which resumes it.
+        kind::RAISE if place == 0 => Step { keep: stack.depth, then: Then::Push(Began::Thrown) },
+        kind::THROWN if place == 0 || resumed => {
+            Step { keep: called(slot, stack, place, event.caller), then: Then::Push(Began::Thrown) }
+        }
+        _ => Step { keep: place, then: Then::Mark },
     }
-    push(slot, stack, frame, row, began);
 }
 
-/// A frame began or goes on, called by another one: what lies above that one has ended.
+fn began(resumed: bool) -> Began {
+    if resumed { Began::Resumed } else { Began::Call }
+}
+
+/// How many frames stay if the one at a place has ended; all if there is none.
+fn below(stack: &Stack, place: u32) -> u32 {
+    if place == 0 { stack.depth } else { place - 1 }
+}
+
+/// How many frames stay where one begins, or goes on, that was called by another one: what lies above that has ended.
 #[inline(always)]
-pub(super) fn called(
-    slot: u32,
-    stack: &mut Stack,
-    (frame, caller): (u64, u64),
-    row: u32,
-    flags: u8,
-    began: Began,
-) {
-    let mut keep = stack.depth;
-    let own = place(slot, stack, frame);
-    if own != 0 {
-        keep = own - 1;
-    }
+fn called(slot: u32, stack: &Stack, own: u32, caller: u64) -> u32 {
+    let keep = below(stack, own);
     let callers = place(slot, stack, caller);
-    if callers != 0 && callers < keep {
-        keep = callers;
-    }
-    if keep < stack.depth {
-        close_down_to(slot, keep, unseen(flags));
-    }
-    push(slot, stack, frame, row, began);
+    if callers != 0 && callers < keep { callers } else { keep }
 }
 
-/// A frame ended or was suspended.
+/// Closes what has ended unseen.
 #[inline(always)]
-pub(super) fn end(slot: u32, stack: &mut Stack, frame: u64) {
-    if top(stack).is_some_and(|top| top.frame == frame) || uncover(slot, stack, frame, Ended::Unseen as u32) {
-        close_top(stack, Ended::ByItself as u32);
-    } else {
-        stack.counts.unmatched_ends += 1;
+pub(super) fn close_unseen(slot: u32, state: u32, depth: u32, step: &Step) {
+    if step.keep < depth {
+        let ended = if state & stack_state::MISSES_SUSPENSIONS != 0 {
+            Ended::SuspendedUnseen
+        } else if state & stack_state::MISSES_UNWINDS != 0 {
+            Ended::RaisedUnseen
+        } else {
+            Ended::Unseen
+        };
+        close_down_to(slot, step.keep, ended as u32);
     }
 }
 
-/// An exception reached a frame. One that is not on the stack was thrown into, which resumes it.
+/// Does the rest.
 #[inline(always)]
-pub(super) fn raise(slot: u32, stack: &mut Stack, frame: u64, row: u32) {
-    if !uncover(slot, stack, frame, Ended::Unseen as u32) {
-        push(slot, stack, frame, row, Began::Thrown);
-    }
-    mark_raised(stack, frame);
-}
-
-/// The same where ends are not all seen.
-#[inline(always)]
-pub(super) fn thrown(slot: u32, stack: &mut Stack, (frame, caller): (u64, u64), row: u32, flags: u8) {
-    if flags & flag::RESUMED != 0 || !uncover(slot, stack, frame, unseen(flags)) {
-        called(slot, stack, (frame, caller), row, flags, Began::Thrown);
-    }
-    mark_raised(stack, frame);
-}
-
-/// What became of frames whose ends were not seen.
-fn unseen(flags: u8) -> u32 {
-    if flags & flag::SUSPENDED_UNSEEN != 0 {
-        Ended::SuspendedUnseen as u32
-    } else {
-        Ended::RaisedUnseen as u32
+pub(super) fn carry_out(slot: u32, stack: &mut Stack, event: &Event, step: &Step) {
+    match step.then {
+        Then::Push(began) => {
+            push(slot, stack, event.frame, event.row, began);
+            if began == Began::Thrown {
+                mark_raised(stack, event.frame);
+            }
+        }
+        Then::Close => close_top(stack, Ended::ByItself as u32),
+        Then::Mark => mark_raised(stack, event.frame),
+        Then::Duplicate => stack.counts.duplicates += 1,
+        Then::Unmatched => stack.counts.unmatched_ends += 1,
     }
 }
 
@@ -125,16 +142,6 @@ fn mark_raised(stack: &mut Stack, frame: u64) {
         stack.raised_at = stack.now;
         stack.state |= stack_state::RAISED;
     }
-}
-
-/// Closes what lies above a frame. False: it is not on the stack.
-#[inline(always)]
-fn uncover(slot: u32, stack: &mut Stack, frame: u64, ended: u32) -> bool {
-    let place = place(slot, stack, frame);
-    if place != 0 && place < stack.depth {
-        close_down_to(slot, place, ended);
-    }
-    place != 0
 }
 
 /// The entry at a place that is in use.
