@@ -351,8 +351,7 @@ impl Session {
     }
 
     fn finish(mut self) -> Result<Report> {
-        let end_ns = monotonic_ns();
-        self.followed.end_aggregate(end_ns)?;
+        let end_ns = self.followed.end_window()?;
         let threads = self.followed.threads(end_ns);
         let silent = self.followed.silent(end_ns);
         let sampling = self.followed.finish_sampling(&self.engine);

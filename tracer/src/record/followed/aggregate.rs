@@ -1,6 +1,6 @@
 //! What the kernel side adds up by itself, fetched: of a process when it ends, of the rest when the recording does.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::Result;
 use log::debug;
@@ -8,6 +8,7 @@ use log::debug;
 use super::{Followed, silent::Silent};
 use crate::{
     aggregate::{Aggregate, OpenStack},
+    attach::monotonic_ns,
     decode,
     engine::{Engine, Message},
     event::ProcessIndex,
@@ -34,9 +35,22 @@ impl Followed {
         Ok(self.kernel.begin_aggregate()?)
     }
 
-    /// Nothing of after `end_ns` is added up.
-    pub(in crate::record) fn end_aggregate(&mut self, end_ns: u64) -> Result<()> {
-        Ok(self.kernel.end_aggregate(end_ns)?)
+    /// Ends the window, and says when that was: nothing of after that is added up.
+    pub(in crate::record) fn end_window(&mut self) -> Result<u64> {
+        const AHEAD_NS: u64 = 1_000_000;
+        if !self.kernel.aggregates() {
+            return Ok(monotonic_ns());
+        }
+        // The kernel side must know of it before it has come.
+        loop {
+            let end_ns = monotonic_ns() + AHEAD_NS;
+            self.kernel.end_aggregate(end_ns)?;
+            let left_ns = end_ns.saturating_sub(monotonic_ns());
+            if left_ns > 0 {
+                thread::sleep(Duration::from_nanos(left_ns));
+                return Ok(end_ns);
+            }
+        }
     }
 
     /// Frames' events that were added up in the processes that are followed now; `None`: nothing is added up.
