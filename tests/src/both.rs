@@ -58,7 +58,16 @@ impl Both {
 
 fn assert_same(added_up: &str, logged: &str) {
     let parse = |text| serde_json::from_str::<Value>(text).expect("a report is JSON");
-    let (added_up, logged) = (parse(added_up), parse(logged));
+    let (mut added_up, mut logged) = (parse(added_up), parse(logged));
+    if misses_unwinds(&added_up) {
+        // The log tells memory by the function that was on top as far as was known then; live sums give what comes after
+        // the exception to the caller.
+        for report in [&mut added_up, &mut logged] {
+            for row in report["functions"].as_array_mut().expect("there are functions") {
+                row["self_rss_bytes"].take();
+            }
+        }
+    }
     let (rows, other_rows) = (rows(&added_up), rows(&logged));
     let keys: std::collections::BTreeSet<_> = rows.keys().chain(other_rows.keys()).collect();
     let differences: Vec<String> = keys
@@ -79,6 +88,12 @@ fn assert_same(added_up: &str, logged: &str) {
     {
         assert_eq!(added_up["account"][count], logged["account"][count], "{count}");
     }
+}
+
+/// Does the source not see that an exception leaves a frame? It sees all else on 3.11.
+fn misses_unwinds(report: &Value) -> bool {
+    let version = report["processes"][0]["version"].as_str().expect("it is known");
+    version.starts_with("3.11.") && report["account"]["late_ends"] != 0
 }
 
 /// Rows by process, name, file and line.
