@@ -87,7 +87,7 @@ impl Probes {
     fn of(python: Python, target: &Target) -> Self {
         let (path, pid) = (python.image(), target.pid());
         let plan = tracer::python::plan(&path).expect("a plan");
-        let options = LoadOptions { ring_bytes: 1 << 20, ..LoadOptions::default() };
+        let options = LoadOptions { ring_bytes: Some(1 << 20), ..LoadOptions::default() };
         let (mut kernel, ring) = Kernel::load(options).expect("load the programs");
         let image = kernel.new_image(&plan).expect("an index");
         let bias = tracer::discover::inspect(pid).expect("it runs").bias;

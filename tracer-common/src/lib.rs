@@ -6,6 +6,7 @@ pub mod aggregate;
 pub mod layout;
 pub mod limits;
 pub mod record;
+pub mod ring;
 pub mod sample;
 pub mod site;
 pub mod state;

@@ -1,7 +1,9 @@
-//! Ring buffer records, kernel to loader. Every record begins with a [`Header`], whose `kind` tells the rest.
+//! Records, kernel to loader. Every record begins with a [`Header`], whose `kind` tells the rest.
 //!
-//! All times are `CLOCK_MONOTONIC` nanoseconds (`bpf_ktime_get_ns`). Records of one thread arrive in the
-//! order in which they happened; records of different threads may arrive slightly out of time order.
+//! All times are `CLOCK_MONOTONIC` nanoseconds (`bpf_ktime_get_ns`). Most records are small and go by the event ring of the
+//! CPU ([`crate::ring`]); those on processes and the large ones go by a ring buffer that all CPUs share. The loader puts
+//! both in order (its `receive`): records of one thread arrive in the order in which they happened; records of different
+//! threads may arrive slightly out of time order.
 
 use crate::limits::{FILE_BYTES, NAME_BYTES};
 

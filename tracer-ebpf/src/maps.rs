@@ -11,9 +11,10 @@ use tracer_common::{
     layout::Layout,
     limits::{
         CODE_OBJECTS, FUNCTION_ROWS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES,
-        RING_BYTES, STACK_PAGES as MAX_STACK_PAGES, THREADS as MAX_THREADS, WAITING_NAMES,
+        SHARED_RING_BYTES, STACK_PAGES as MAX_STACK_PAGES, THREADS as MAX_THREADS, WAITING_NAMES,
     },
     record::FunctionRecord,
+    ring::{Positions, Slot},
     sample::{PythonThread, SampleBuffer, SampledProcess},
     state::{
         CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Thread,
@@ -23,9 +24,17 @@ use tracer_common::{
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 
-/// Records to the loader.
+/// Slots of the event rings, one ring behind the other.
 #[map]
-pub(crate) static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+pub(crate) static EVENT_SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// How far each event ring is written and read.
+#[map]
+pub(crate) static EVENT_POSITIONS: Array<Positions> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Records that do not go by the event rings: those on processes, and large ones.
+#[map]
+pub(crate) static RING: RingBuf = RingBuf::with_byte_size(SHARED_RING_BYTES, 0);
 
 /// Thread slots. The loader maps this memory to read counters without a system call each.
 #[map]
@@ -159,6 +168,12 @@ static KERNEL: KernelOffsets = KernelOffsets {
 };
 
 #[unsafe(no_mangle)]
+static EVENT_RINGS: u32 = 1;
+
+#[unsafe(no_mangle)]
+static RING_SLOTS: u32 = 1;
+
+#[unsafe(no_mangle)]
 static FILTERING: u32 = 0;
 
 #[unsafe(no_mangle)]
@@ -196,6 +211,20 @@ pub(crate) fn kernel_offset_at(field: usize) -> u64 {
     // SAFETY: a u32 field of a static of this program; volatile because the loader changes it before loading.
     let offset = unsafe { ptr::read_volatile((&raw const KERNEL).byte_add(field).cast::<u32>()) };
     u64::from(offset)
+}
+
+/// Event rings: a power of two.
+#[inline(always)]
+pub(crate) fn event_rings() -> u32 {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const EVENT_RINGS) }
+}
+
+/// Slots of each event ring: a power of two.
+#[inline(always)]
+pub(crate) fn ring_slots() -> u64 {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    u64::from(unsafe { ptr::read_volatile(&raw const RING_SLOTS) })
 }
 
 /// Are there function globs?
@@ -278,6 +307,26 @@ pub(crate) unsafe fn atomic_add(value: *mut u64, amount: u64) -> u64 {
             "{before} = atomic_fetch_add((u64 *)({value} + 0), {before})",
             before = inout(reg) before,
             value = in(reg) value,
+            options(nostack)
+        );
+    }
+    before
+}
+
+/// Sets a number if it is still what it was; returns what it was.
+///
+/// # Safety
+/// `value` points into a map value and is aligned to 8.
+#[inline(always)]
+pub(crate) unsafe fn compare_exchange(value: *mut u64, expected: u64, new: u64) -> u64 {
+    let before: u64;
+    // SAFETY: by the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({value} + 0, r0, {new})",
+            inlateout("r0") expected => before,
+            value = in(reg) value,
+            new = in(reg) new,
             options(nostack)
         );
     }

@@ -16,7 +16,7 @@ use crate::{
     aggregate,
     kernel::{address_of, read_kernel},
     maps::{CURRENT, MMS, PROCESSES, RSS_LOCALS, TOTALS, aggregating, kernel_offset, streaming},
-    ring::send,
+    ring::send_shared,
     thread::now,
 };
 
@@ -112,7 +112,7 @@ pub(crate) fn learn(process: u32, task: u64) -> u32 {
         bpf_loop(kernel_offset!(cpus) as u32 * MEMBERS, add_part as *mut c_void, (&raw mut base).cast(), 0)
     };
     let header = Header { time_ns: now(), value: process, thread: 0, kind: kind::RSS_BASE, flags: 0 };
-    if !streaming() || send(RssBaseRecord { header, pages: base.pages }) {
+    if !streaming() || send_shared(RssBaseRecord { header, pages: base.pages }) {
         if aggregating() {
             aggregate::memory::base(process, &base.pages);
         }

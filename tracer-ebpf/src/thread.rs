@@ -2,7 +2,7 @@
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns, programs::ProbeContext};
 use tracer_common::{
-    record::kind,
+    record::{Header, TaskRecord, kind},
     state::{Process, Thread, total},
 };
 
@@ -110,7 +110,9 @@ fn take_up(pid: u32, image: u32) -> u32 {
         // SAFETY: a live map value.
         return PROCESS_OF.get_ptr(pid).map_or(0, |process| unsafe { *process });
     }
-    if !ring::send_task(now(), kind::PROCESS, 0, process, pid, pid) {
+    let header = Header { time_ns: now(), value: process, thread: 0, kind: kind::PROCESS, flags: 0 };
+    if !ring::send_shared(TaskRecord { header, pid, other: pid }) {
+        add_total(total::LOST_TASKS, 1);
         // An index that the loader does not know of would never be handed back: again at the next hit.
         let _ = PROCESS_OF.remove(pid);
         let _ = FREE_PROCESSES.push(process, 0);

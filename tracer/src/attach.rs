@@ -25,13 +25,14 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, Queue, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, Queue},
     programs::{BtfTracePoint, ProgramError, UProbe},
 };
 use aya_log::EbpfLogger;
 use tracer_common::{
     layout::Layout,
-    limits::{PROCESSES, RING_BYTES, THREADS},
+    limits::{CPU_RING_BYTES, PROCESSES, RING_BYTES, SHARED_RING_BYTES, THREADS},
+    ring::Slot,
     sample::{PythonThread, SampledProcess},
     site::Site,
     state::{Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process},
@@ -49,7 +50,7 @@ use self::{
     threads::ThreadTable,
     uprobe::Target,
 };
-use crate::btf::Btf;
+use crate::{btf::Btf, receive::Rings};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
@@ -73,8 +74,8 @@ pub enum Unknown {
 /// What to load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
-    /// Size of the ring buffer in bytes, a power of two of at least a page.
-    pub ring_bytes: u32,
+    /// Size of all event rings together in bytes, a power of two of at least a page; `None`: what suits the machine.
+    pub ring_bytes: Option<u32>,
     /// What to do about processes that were not made known.
     pub unknown: Unknown,
     /// Trace the children of traced processes, from their fork on.
@@ -94,7 +95,7 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     fn default() -> Self {
         Self {
-            ring_bytes: RING_BYTES,
+            ring_bytes: None,
             unknown: Unknown::default(),
             follow: false,
             filtering: false,
@@ -129,6 +130,35 @@ impl LoadOptions {
         ]
     }
 }
+
+/// How large the rings are.
+#[derive(Clone, Copy)]
+struct RingSizes {
+    /// Event rings, a power of two: those of CPUs with the same remainder are one.
+    rings: u32,
+    /// Slots of each, a power of two.
+    slots: u32,
+    /// Bytes of the ring buffer for the rest.
+    shared_bytes: u32,
+}
+
+impl RingSizes {
+    fn new(asked: Option<u32>) -> Self {
+        let cpus = aya::util::online_cpus().map_or(1, |cpus| cpus.len() as u32);
+        let rings = cpus.next_power_of_two();
+        let bytes = asked.unwrap_or_else(|| RING_BYTES.max(rings * CPU_RING_BYTES));
+        let slots = (bytes / rings).max(LEAST_RING_BYTES) / size_of::<Slot>() as u32;
+        Self { rings, slots, shared_bytes: bytes.min(SHARED_RING_BYTES) }
+    }
+
+    /// Constants of the programs that these sizes decide on.
+    fn globals(self) -> [(&'static str, u32); 2] {
+        [("EVENT_RINGS", self.rings), ("RING_SLOTS", self.slots)]
+    }
+}
+
+/// Least size of a ring: a page.
+const LEAST_RING_BYTES: u32 = 4096;
 
 /// The loaded kernel side.
 pub struct Kernel {
@@ -165,7 +195,7 @@ impl Kernel {
     ///
     /// # Errors
     /// See [`AttachError`].
-    pub fn load(options: LoadOptions) -> Result<(Self, RingBuf<MapData>), AttachError> {
+    pub fn load(options: LoadOptions) -> Result<(Self, Rings), AttachError> {
         if OBJECT.is_empty() {
             return Err(AttachError::NoObject);
         }
@@ -173,7 +203,8 @@ impl Kernel {
         let namespace = namespace::of_this_process().map_err(AttachError::Namespace)?;
         let offsets = offsets::of_kernel(&btf, namespace).map_err(AttachError::Structure)?;
         let aya_btf = aya::Btf::from_sys_fs()?;
-        let globals = options.globals();
+        let sizes = RingSizes::new(options.ring_bytes);
+        let globals: Vec<_> = options.globals().into_iter().chain(sizes.globals()).collect();
         let mut loader = EbpfLoader::new();
         aggregate::size(&mut loader, options.aggregate);
         for (name, value) in &globals {
@@ -184,14 +215,17 @@ impl Kernel {
             .verifier_log_level(VerifierLogLevel::DISABLE)
             .override_global("KERNEL", &offsets, true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
-            .map_max_entries("RING", options.ring_bytes)
+            .map_max_entries("RING", sizes.shared_bytes)
+            .map_max_entries("EVENT_SLOTS", sizes.rings * sizes.slots)
+            .map_max_entries("EVENT_POSITIONS", sizes.rings)
             .load(OBJECT)
             .map_err(refused)?;
-        let multi = if options.sampling { None } else { load_multi(&ebpf, &offsets, options) };
+        let multi =
+            if options.sampling { None } else { load_multi(&ebpf, &offsets, &globals, options.log_level) };
         if multi.is_none() && !options.sampling {
             load_perf(&mut ebpf)?;
         }
-        let ring = RingBuf::try_from(take(&mut ebpf, "RING"))?;
+        let rings = rings(&ebpf, sizes).map_err(AttachError::Rings)?;
         let threads = take(&mut ebpf, "THREADS");
         let mut kernel = Self {
             threads: ThreadTable::map(map_data(&threads)?.fd().as_fd()).map_err(AttachError::Threads)?,
@@ -226,7 +260,7 @@ impl Kernel {
         }
         kernel.end_aggregate(u64::MAX)?;
         kernel.start_tracepoints(&aya_btf)?;
-        Ok((kernel, ring))
+        Ok((kernel, rings))
     }
 
     /// Hooks by a perf event for each site from here on, also where the kernel has uprobe-multi links.
@@ -268,6 +302,19 @@ impl Kernel {
     }
 }
 
+/// The rings of a loaded object.
+fn rings(ebpf: &Ebpf, sizes: RingSizes) -> io::Result<Rings> {
+    let descriptor = |name| ebpf.map(name).and_then(duplicate).unwrap_or(Err(io::ErrorKind::NotFound.into()));
+    Ok(Rings {
+        shared: descriptor("RING")?,
+        shared_bytes: sizes.shared_bytes,
+        event_slots: descriptor("EVENT_SLOTS")?,
+        event_positions: descriptor("EVENT_POSITIONS")?,
+        event_rings: sizes.rings,
+        slots_per_ring: sizes.slots,
+    })
+}
+
 /// Loads the programs for perf events.
 fn load_perf(ebpf: &mut Ebpf) -> Result<(), AttachError> {
     for name in UPROBES {
@@ -277,26 +324,28 @@ fn load_perf(ebpf: &mut Ebpf) -> Result<(), AttachError> {
 }
 
 /// The programs for uprobe-multi links; `None` where the kernel has no such links.
-fn load_multi(ebpf: &Ebpf, offsets: &KernelOffsets, options: LoadOptions) -> Option<multi::Programs> {
-    let bytes = |value: u32| value.to_ne_bytes().to_vec();
-    let mut globals =
-        vec![("KERNEL", offsets.as_bytes().to_vec()), (aya_log::LEVEL, vec![options.log_level as u8])];
-    globals.extend(options.globals().map(|(name, value)| (name, bytes(value))));
+fn load_multi(
+    ebpf: &Ebpf,
+    offsets: &KernelOffsets,
+    globals: &[(&'static str, u32)],
+    log_level: log::LevelFilter,
+) -> Option<multi::Programs> {
+    let mut all = vec![("KERNEL", offsets.as_bytes().to_vec()), (aya_log::LEVEL, vec![log_level as u8])];
+    all.extend(globals.iter().map(|&(name, value)| (name, value.to_ne_bytes().to_vec())));
     let maps: io::Result<_> = ebpf
         .maps()
         .filter_map(|(name, map)| Some(duplicate(map)?.map(|map| (name.to_owned(), map))))
         .collect();
-    let programs =
-        maps.and_then(|maps| multi::Programs::of(OBJECT, &globals, maps)).and_then(|mut programs| {
-            // The kernel checks the file last: without links of this kind the answer is another one.
-            let site = multi::MultiSite { offset: 0, semaphore: 0, cookie: 0 };
-            let empty = programs.get("empty", Site(0))?;
-            match multi::link(empty.as_fd(), Path::new("/"), &[site], Target::All) {
-                Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(programs),
-                Err(error) => Err(error),
-                Ok(_) => Err(io::Error::other("a folder was hooked")),
-            }
-        });
+    let programs = maps.and_then(|maps| multi::Programs::of(OBJECT, &all, maps)).and_then(|mut programs| {
+        // The kernel checks the file last: without links of this kind the answer is another one.
+        let site = multi::MultiSite { offset: 0, semaphore: 0, cookie: 0 };
+        let empty = programs.get("empty", Site(0))?;
+        match multi::link(empty.as_fd(), Path::new("/"), &[site], Target::All) {
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => Ok(programs),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::other("a folder was hooked")),
+        }
+    });
     programs.map_err(|error| log::debug!("no uprobe-multi links: {error}")).ok()
 }
 

@@ -64,10 +64,10 @@ impl Functions {
         if let Some(&row) = self.ids.get(&id) {
             return row;
         }
-        // Without its names a filter can't have matched it.
-        let row = self.filter.is_all().then(|| self.push(process, None));
-        self.ids.insert(id, row);
-        row
+        // Without its names a filter can't have matched it, but they may come yet.
+        let row = self.filter.is_all().then(|| self.push(process, None))?;
+        self.ids.insert(id, Some(row));
+        Some(row)
     }
 
     /// The row of a process for functions that the kernel side had no room for.

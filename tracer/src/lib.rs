@@ -1,7 +1,7 @@
 //! pytracer: a system-wide tracer for CPython on Linux.
 //!
 //! The modules are the stages, in order; arrows point one way. `discover` finds Python processes, `python` plans
-//! where to hook their interpreter, `attach` puts the kernel programs there, `receive` empties the ring buffer,
+//! where to hook their interpreter, `attach` puts the kernel programs there, `receive` empties the rings,
 //! `decode` makes [`event::Event`]s of its bytes, `stacks` rebuilds each thread's call stack, `charge` gives every
 //! call its time and memory, `summary` adds up per function, and `report`, `log` and later stages show or keep it.
 //! From `event` on the stages are pure: events in, values out.
@@ -25,6 +25,7 @@ pub mod functions;
 pub mod html;
 pub mod launch;
 pub mod log;
+mod mapping;
 pub mod pipeline;
 pub mod python;
 pub mod receive;

@@ -85,8 +85,8 @@ pub struct Options {
     pub sample_rate: Option<u32>,
     /// Where to keep the event log, and what it is to hold.
     pub log: Option<(PathBuf, LogOptions)>,
-    /// Size of the ring buffer in bytes.
-    pub ring_bytes: u32,
+    /// Size of all event rings together in bytes; `None`: what suits the machine.
+    pub ring_bytes: Option<u32>,
     /// What ends it early.
     pub limits: Limits,
     /// Add calls up in the kernel, in tables of these sizes; otherwise by events.
@@ -192,7 +192,7 @@ impl Session {
     /// Puts all probes in place, then lets the events come. Returns the command too, which runs from here on.
     fn start(options: &Options, held: Option<Held>) -> Result<(Self, Option<Child>)> {
         let log = options.log.clone().map(|(path, options)| LogWriter::create(&path, options)).transpose()?;
-        let (mut kernel, ring) = Kernel::load(LoadOptions {
+        let (mut kernel, rings) = Kernel::load(LoadOptions {
             ring_bytes: options.ring_bytes,
             unknown: options.targets.unknown(),
             follow: options.follow,
@@ -205,7 +205,7 @@ impl Session {
         if let Some(automaton) = options.filter.automaton() {
             kernel.set_globs(&automaton)?;
         }
-        let mut receiver = Receiver::new(ring).context("watch the ring buffer")?;
+        let mut receiver = Receiver::new(&rings).context("map the rings of events")?;
         let hit_cost_ns = match options.sample_rate {
             None => calibrate::hit_cost_ns(&mut kernel)?,
             Some(_) => 0,

@@ -7,7 +7,6 @@ use tracer::{
     attach::{Kernel, LoadOptions, uprobe},
     python::{self, plan::Plan},
 };
-use tracer_common::limits::RING_BYTES;
 
 use crate::bpftrace::Bpftrace;
 
@@ -83,7 +82,7 @@ impl Subject {
     }
 
     fn under_empty_programs(&mut self, mode: Mode) -> f64 {
-        let options = LoadOptions { ring_bytes: RING_BYTES, ..LoadOptions::default() };
+        let options = LoadOptions::default();
         let (mut kernel, _ring) =
             Kernel::load(options).unwrap_or_else(|error| panic!("load programs: {error}"));
         if mode == Mode::EmptyPerf {

@@ -122,7 +122,8 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         thread::learn_memory(process);
     }
     // Without a slot its memory is learned with its first hit: what runs no Python has no events.
-    send_exec(time_ns, process, pid, old_tid);
+    // Later than what ends here: the loader orders records of different rings by their times.
+    send_exec(now(), process, pid, old_tid);
 }
 
 #[inline(always)]

@@ -53,6 +53,9 @@ pub enum AttachError {
     /// A map operation failed.
     #[error("kernel map: {0}")]
     Map(#[from] MapError),
+    /// Getting at the rings failed.
+    #[error("can't get at the rings of events: {0}")]
+    Rings(io::Error),
     /// Mapping the thread slots failed.
     #[error("can't map the thread slots: {0}")]
     Threads(io::Error),

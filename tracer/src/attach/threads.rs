@@ -1,29 +1,17 @@
 //! The kernel side's thread slots, mapped into our memory: reading or seeding one takes no system call.
 
-use std::{
-    io,
-    os::fd::{AsRawFd as _, BorrowedFd},
-    ptr,
-};
+use std::{io, os::fd::BorrowedFd, ptr};
 
 use tracer_common::{
     limits::THREADS,
     state::{Thread, thread_state},
 };
 
-use crate::event::Slot;
+use crate::{event::Slot, mapping::Mapping};
 
-/// All thread slots.
+/// All thread slots. Their fields are read and written as volatile: the kernel side changes them at any time.
 #[derive(Debug)]
-pub struct ThreadTable {
-    slots: *mut Thread,
-}
-
-// SAFETY: the mapping belongs to this value alone; its fields are read and written as volatile, since the kernel
-// side changes them at any time.
-unsafe impl Send for ThreadTable {}
-
-const BYTES: usize = THREADS as usize * size_of::<Thread>();
+pub struct ThreadTable(Mapping);
 
 impl ThreadTable {
     /// Maps the memory of the map `THREADS`.
@@ -31,19 +19,12 @@ impl ThreadTable {
     /// # Errors
     /// As `mmap(2)` gives them.
     pub fn map(map: BorrowedFd<'_>) -> io::Result<Self> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice.
-        let address =
-            unsafe { libc::mmap(ptr::null_mut(), BYTES, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
-        if address == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { slots: address.cast() })
+        Mapping::to_write(map, THREADS as usize * size_of::<Thread>()).map(Self)
     }
 
     fn slot(&self, slot: Slot) -> *mut Thread {
         // SAFETY: within the mapping: taken modulo its length.
-        unsafe { self.slots.add(usize::from(slot) % THREADS as usize) }
+        unsafe { self.0.start().cast::<Thread>().add(usize::from(slot) % THREADS as usize) }
     }
 
     /// A copy of a slot.
@@ -86,12 +67,5 @@ impl ThreadTable {
                 ptr::write_volatile(field, since_ns);
             }
         }
-    }
-}
-
-impl Drop for ThreadTable {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nothing refers to it any more.
-        unsafe { libc::munmap(self.slots.cast(), BYTES) };
     }
 }

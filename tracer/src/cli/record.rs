@@ -8,7 +8,7 @@ use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode, time:
 use anyhow::{Context as _, Result};
 use clap::{ArgGroup, Args, CommandFactory as _, error::ErrorKind};
 use tempfile::TempDir;
-use tracer_common::limits::{FUNCTION_ROWS, RING_BYTES, STACK_PAGES};
+use tracer_common::limits::{FUNCTION_ROWS, STACK_PAGES};
 
 use self::{kept::LogArguments, stop::StopArguments};
 use super::part::{PartArguments, verdict};
@@ -97,9 +97,9 @@ pub(super) struct Arguments {
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
-    /// Size of the ring buffer between kernel and pytracer, rounded up to a power of two: 64K, 32M
-    #[arg(long, value_name = "SIZE", value_parser = ring_bytes, default_value_t = RING_BYTES, hide_default_value = true)]
-    ring_size: u32,
+    /// Size of the rings of events between kernel and pytracer, one for each CPU, together: 64K, 32M
+    #[arg(long, value_name = "SIZE", value_parser = ring_bytes)]
+    ring_size: Option<u32>,
     /// Command to start and trace from its first function
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "SelectorArguments")]
     command: Vec<OsString>,
