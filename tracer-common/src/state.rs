@@ -40,38 +40,40 @@ pub struct Interpreter {
     pub space: u32,
 }
 
-/// One thread of a traced process.
-#[repr(C)]
+/// One thread of a traced process. What every hit needs is in its first cache line.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Thread {
     /// Process index.
     pub process: u32,
-    /// Thread id.
-    pub tid: u32,
-    /// Time off CPU since the slot was made.
-    pub off_cpu_ns: u64,
-    /// When it was switched out; 0 while it runs.
-    pub switched_out_ns: u64,
-    /// Page faults since the slot was made.
-    pub faults: u64,
-    /// `off_cpu_ns` of the last counters record.
-    pub sent_off_cpu_ns: u64,
-    /// `faults` of the last counters record.
-    pub sent_faults: u64,
+    /// Bits of [`thread_state`].
+    pub state: u32,
+    /// Probe hits.
+    pub hits: u64,
     /// Frame of the last event if that was a START, else 0.
     pub last_start: u64,
+    /// Time off CPU since the slot was made.
+    pub off_cpu_ns: u64,
+    /// `off_cpu_ns` of the last counters record.
+    pub sent_off_cpu_ns: u64,
+    /// Page faults since the slot was made.
+    pub faults: u64,
+    /// `faults` of the last counters record.
+    pub sent_faults: u64,
+    /// When it was switched out; 0 while it runs.
+    pub switched_out_ns: u64,
     /// Where suspensions pass no site: the RESUMEs that frames have last passed in a form that may run again, by a
     /// hash of the frame.
     pub resumed: [ResumedAt; RESUMED],
     /// Records lost since the last one sent.
     pub lost: u64,
-    /// Probe hits.
-    pub hits: u64,
-    /// Bits of [`thread_state`].
-    pub state: u32,
+    /// Thread id.
+    pub tid: u32,
     /// Unused.
-    pub pad: u32,
+    pub pad: [u32; 13],
 }
+
+const _: () = assert!(size_of::<Thread>() == 320);
 
 /// Entries of [`Thread::resumed`]; a power of two.
 pub const RESUMED: usize = 8;
@@ -177,11 +179,11 @@ pub const GLOB_ALWAYS: u16 = 1;
 pub mod total {
     /// Function ids handed out so far.
     pub const FUNCTIONS: u32 = 0;
-    /// Times the kernel side made all cached instructions invalid (a known code object was freed, an address space is
-    /// new).
-    pub const KERNEL_GENERATION: u32 = 1;
-    /// Times the loader did so (it decided on a function, or made a process known). Written by the loader only.
-    pub const LOADER_GENERATION: u32 = 2;
+    /// Times all cached instructions were made invalid: a known code object was freed, an address space is new, the
+    /// loader decided on a function.
+    pub const GENERATION: u32 = 1;
+    /// Thread slots handed out that were never used before, and tries to get one when there was none.
+    pub const NEW_THREADS: u32 = 2;
     /// Per-CPU address that stands for "this CPU's copy", found on first use.
     pub const PER_CPU_BASE: u32 = 3;
     /// Probe hits in processes that are not traced, or in threads without a slot: they cost these as much.
@@ -204,8 +206,10 @@ pub mod total {
     pub const LAST_NS: u32 = 12;
     /// Functions whose names found no room in the ring buffer and wait in the map for that, or found none there either.
     pub const WAITING_NAMES: u32 = 13;
+    /// Process indices handed out that were never used before, and tries to get one when there was none.
+    pub const NEW_PROCESSES: u32 = 14;
     /// How many there are.
-    pub const COUNT: u32 = 14;
+    pub const COUNT: u32 = 15;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.

@@ -20,8 +20,8 @@ use crate::{
     globs,
     kernel::read_user,
     maps::{
-        CODES, INSTRUCTIONS, LAYOUTS, RING, TOTALS, add_total, aggregating, atomic_add, filtering,
-        generation, interpreter,
+        CODES, INSTRUCTIONS, LAYOUTS, RING, add_total, aggregating, atomic_add, filtering, generation,
+        interpreter,
     },
     registers,
     ring::{count_loss, with_process},
@@ -406,9 +406,7 @@ fn describe(
 pub(crate) fn forget(process: u32, code: u64) {
     if let Some(interpreter) = interpreter(process)
         && CODES.remove(CodeKey { code, process, space: interpreter.space }).is_ok()
-        && let Some(generation) = TOTALS.get_ptr_mut(total::KERNEL_GENERATION)
     {
-        // SAFETY: a live map value, aligned to 8.
-        unsafe { atomic_add(generation, 1) };
+        add_total(total::GENERATION, 1);
     }
 }

@@ -48,7 +48,7 @@ pub(crate) static CURRENT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0
 #[map]
 pub(crate) static TASKS: HashMap<u32, u32> = HashMap::with_max_entries(MAX_THREADS, 0);
 
-/// Slots to hand out.
+/// Slots that were used and may be used again.
 #[map]
 pub(crate) static FREE_THREADS: Queue<u32> = Queue::with_max_entries(MAX_THREADS, 0);
 
@@ -64,7 +64,7 @@ pub(crate) static INTERPRETERS: Array<Interpreter> = Array::with_max_entries(MAX
 #[map]
 pub(crate) static PROCESS_OF: HashMap<u32, u32> = HashMap::with_max_entries(MAX_PROCESSES, 0);
 
-/// Process indices to hand out.
+/// Process indices that were used and may be used again.
 #[map]
 pub(crate) static FREE_PROCESSES: Queue<u32> = Queue::with_max_entries(MAX_PROCESSES, 0);
 
@@ -108,9 +108,9 @@ pub(crate) static SENT_STACKS: Array<u64> = Array::with_max_entries(MAX_THREADS,
 #[map]
 pub(crate) static SAMPLES: PerCpuArray<SampleBuffer> = PerCpuArray::with_max_entries(2, 0);
 
-/// Single numbers, see [`total`].
+/// Single numbers, see [`total`]. The loader maps this memory to count in it too.
 #[map]
-pub(crate) static TOTALS: Array<u64> = Array::with_max_entries(total::COUNT, 0);
+pub(crate) static TOTALS: Array<u64> = Array::with_max_entries(total::COUNT, BPF_F_MMAPABLE);
 
 /// Where calls are added up here: the stacks of threads, by slot. The loader maps this memory and that of the next two.
 #[map]
@@ -336,12 +336,16 @@ pub(crate) unsafe fn compare_exchange(value: *mut u64, expected: u64, new: u64) 
 /// Generation of the instruction cache.
 #[inline(always)]
 pub(crate) fn generation() -> u64 {
-    let read = |index| match TOTALS.get_ptr(index) {
-        // SAFETY: a live map value; changed by others at any time.
-        Some(value) => unsafe { ptr::read_volatile(value) },
-        None => 0,
-    };
-    read(total::KERNEL_GENERATION) + read(total::LOADER_GENERATION)
+    // SAFETY: a live map value; changed by others at any time.
+    TOTALS.get_ptr(total::GENERATION).map_or(0, |generation| unsafe { ptr::read_volatile(generation) })
+}
+
+/// An index that nobody uses, below `limit`: one that never was used, counted in [`total`] at `new`, or one that was given
+/// back. 0 is never handed out.
+#[inline(always)]
+pub(crate) fn free_index(new: u32, limit: u32, given_back: &Queue<u32>) -> Option<u32> {
+    let number = add_total(new, 1) + 1;
+    if number < u64::from(limit) { Some(number as u32) } else { given_back.pop().ok().flatten() }
 }
 
 /// What a process runs.
@@ -358,6 +362,6 @@ pub(crate) fn set_interpreter(process: u32, image: u32, code_type: u64) {
         let space = add_total(total::SPACES, 1) as u32 + 1;
         // SAFETY: a live map value.
         unsafe { ptr::write_volatile(interpreter, Interpreter { code_type, image, space }) };
-        add_total(total::KERNEL_GENERATION, 1);
+        add_total(total::GENERATION, 1);
     }
 }

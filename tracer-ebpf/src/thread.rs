@@ -2,6 +2,7 @@
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns, programs::ProbeContext};
 use tracer_common::{
+    limits,
     record::{Header, TaskRecord, kind},
     state::{Process, Thread, total},
 };
@@ -11,7 +12,7 @@ use crate::{
     kernel::current_task,
     maps::{
         CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESS_SUMS, PROCESSES, TASKS, THREADS,
-        add_total, aggregating, all, atomic_add, set_interpreter,
+        add_total, aggregating, all, atomic_add, free_index, set_interpreter,
     },
     mm, ring, site,
 };
@@ -124,7 +125,9 @@ fn take_up(pid: u32, image: u32) -> u32 {
 /// An index for a process, which is not to be found by its pid yet; 0: none is left.
 #[inline(always)]
 pub(crate) fn new_process(pid: u32) -> u32 {
-    let Ok(Some(process)) = FREE_PROCESSES.pop() else { return 0 };
+    let Some(process) = free_index(total::NEW_PROCESSES, limits::PROCESSES, &FREE_PROCESSES) else {
+        return 0;
+    };
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
     // SAFETY: a live map value that nobody else uses yet: its index was free.
     unsafe {
@@ -154,7 +157,7 @@ fn make(process: u32, tid: u32) -> u32 {
 /// A slot for a thread, off its CPU since `switched_out_ns` (0: it runs); 0: none is left.
 #[inline(always)]
 pub(crate) fn new_slot(process: u32, tid: u32, switched_out_ns: u64) -> u32 {
-    let Ok(Some(slot)) = FREE_THREADS.pop() else {
+    let Some(slot) = free_index(total::NEW_THREADS, limits::THREADS, &FREE_THREADS) else {
         ring::with_process(process, |process: *mut Process| {
             // SAFETY: a live map value, aligned to 8.
             unsafe { atomic_add(&raw mut (*process).no_slot, 1) };

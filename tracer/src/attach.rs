@@ -15,6 +15,7 @@ mod release;
 mod sampling;
 mod tables;
 pub mod threads;
+mod totals;
 pub mod uprobe;
 
 use std::{
@@ -31,7 +32,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use tracer_common::{
     layout::Layout,
-    limits::{CPU_RING_BYTES, PROCESSES, RING_BYTES, SHARED_RING_BYTES, THREADS},
+    limits::{CPU_RING_BYTES, RING_BYTES, SHARED_RING_BYTES},
     ring::Slot,
     sample::{PythonThread, SampledProcess},
     site::Site,
@@ -48,6 +49,7 @@ use self::{
     error::{program_error, refused},
     hooks::Images,
     threads::ThreadTable,
+    totals::Totals,
     uprobe::Target,
 };
 use crate::{btf::Btf, receive::Rings};
@@ -167,8 +169,9 @@ pub struct Kernel {
     multi: Option<multi::Programs>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     threads: ThreadTable,
-    /// Programs that are loaded later name it by its descriptor.
+    /// Programs that are loaded later name these by their descriptors.
     _threads: Map,
+    _totals: Map,
     processes: Array<MapData, Process>,
     interpreters: Array<MapData, Interpreter>,
     /// Address spaces numbered by us.
@@ -184,7 +187,7 @@ pub struct Kernel {
     layouts: Array<MapData, Layout>,
     codes: HashMap<MapData, CodeKey, Code>,
     globs: Array<MapData, GlobState>,
-    totals: Array<MapData, u64>,
+    totals: Totals,
     aggregate: Option<aggregate::Tables>,
     offsets: KernelOffsets,
     images: Images,
@@ -227,6 +230,7 @@ impl Kernel {
         }
         let rings = rings(&ebpf, sizes).map_err(AttachError::Rings)?;
         let threads = take(&mut ebpf, "THREADS");
+        let totals = take(&mut ebpf, "TOTALS");
         let mut kernel = Self {
             threads: ThreadTable::map(map_data(&threads)?.fd().as_fd()).map_err(AttachError::Threads)?,
             processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
@@ -244,7 +248,8 @@ impl Kernel {
             layouts: Array::try_from(take(&mut ebpf, "LAYOUTS"))?,
             codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
             globs: Array::try_from(take(&mut ebpf, "GLOBS"))?,
-            totals: Array::try_from(take(&mut ebpf, "TOTALS"))?,
+            totals: Totals::map(map_data(&totals)?.fd().as_fd()).map_err(AttachError::Totals)?,
+            _totals: totals,
             aggregate: options.aggregate.map(|sizes| aggregate::Tables::new(&mut ebpf, sizes)).transpose()?,
             logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,
@@ -252,13 +257,7 @@ impl Kernel {
             offsets,
             images: Images::default(),
         };
-        for slot in 1..THREADS {
-            kernel.free_threads.push(slot, 0)?;
-        }
-        for process in 1..PROCESSES {
-            kernel.free_processes.push(process, 0)?;
-        }
-        kernel.end_aggregate(u64::MAX)?;
+        kernel.end_aggregate(u64::MAX);
         kernel.start_tracepoints(&aya_btf)?;
         Ok((kernel, rings))
     }

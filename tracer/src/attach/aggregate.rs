@@ -157,7 +157,7 @@ impl Kernel {
     /// # Errors
     /// If a map can't be read.
     pub fn begin_aggregate(&mut self) -> Result<(), AttachError> {
-        let functions = self.total(total::FUNCTIONS)?;
+        let functions = self.total(total::FUNCTIONS);
         if let Some(tables) = &mut self.aggregate {
             tables.last_before = functions as FunctionId;
         }
@@ -165,12 +165,8 @@ impl Kernel {
     }
 
     /// Nothing of after this time is added up.
-    ///
-    /// # Errors
-    /// If a map operation fails.
-    pub fn end_aggregate(&mut self, last_ns: u64) -> Result<(), AttachError> {
-        self.totals.set(total::LAST_NS, last_ns, 0)?;
-        Ok(())
+    pub fn end_aggregate(&mut self, last_ns: u64) {
+        self.totals.set(total::LAST_NS, last_ns);
     }
 
     /// Waits until the kernel side changes no sums any more, which it then does not again.
@@ -180,7 +176,7 @@ impl Kernel {
     pub fn seal_aggregate(&mut self) -> Result<(), AttachError> {
         // What was begun before the end has this long to come to its own end.
         barrier();
-        self.end_aggregate(0)?;
+        self.end_aggregate(0);
         // Whoever has not seen that by now has said that it is at work; see `take_stack`.
         barrier();
         Ok(())
@@ -216,7 +212,7 @@ impl Kernel {
     /// If a map can't be read.
     pub fn function_sums(&self) -> Result<Vec<(FunctionId, FunctionSums)>, AttachError> {
         let Some(tables) = &self.aggregate else { return Ok(Vec::new()) };
-        let last = self.total(total::FUNCTIONS)?.min(u64::from(tables.sizes.functions) - 1) as FunctionId;
+        let last = self.total(total::FUNCTIONS).min(u64::from(tables.sizes.functions) - 1) as FunctionId;
         let rows = tables.last_before + 1..=last;
         Ok(rows.map(|row| (row, tables.sums.get(row as usize))).collect())
     }
@@ -244,7 +240,7 @@ impl Kernel {
     pub fn functions_left_out(&self) -> Result<(u32, u64), AttachError> {
         let Some(tables) = &self.aggregate else { return Ok((0, 0)) };
         let room = tables.sizes.functions;
-        Ok((room, (self.total(total::FUNCTIONS)? + 1).saturating_sub(u64::from(room))))
+        Ok((room, (self.total(total::FUNCTIONS) + 1).saturating_sub(u64::from(room))))
     }
 
     /// Names that found no room in the ring buffer, each returned once; and how many found none here either.
@@ -252,7 +248,7 @@ impl Kernel {
     /// # Errors
     /// If a map can't be read.
     pub fn waiting_names(&mut self) -> Result<(Vec<FunctionRecord>, u64), AttachError> {
-        let waiting = self.total(total::WAITING_NAMES)?;
+        let waiting = self.total(total::WAITING_NAMES);
         let Some(tables) = &mut self.aggregate else { return Ok((Vec::new(), 0)) };
         let mut names = Vec::new();
         while tables.fetched < waiting.min(u64::from(WAITING_NAMES)) {

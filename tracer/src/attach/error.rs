@@ -59,6 +59,9 @@ pub enum AttachError {
     /// Mapping the thread slots failed.
     #[error("can't map the thread slots: {0}")]
     Threads(io::Error),
+    /// Mapping the single numbers failed.
+    #[error("can't map the kernel side's counters: {0}")]
+    Totals(io::Error),
     /// A probe could not be placed.
     #[error("can't hook {what} in {path} at {address:#x}: {source}{hint}")]
     Site {

@@ -1,7 +1,10 @@
 //! What the kernel side is told of processes, threads and functions, and what it has counted of them.
 
 use aya::maps::{MapError, PerCpuValues};
-use tracer_common::state::{Code, CodeKey, Interpreter, Process, Thread, thread_state, total};
+use tracer_common::{
+    limits::{PROCESSES, THREADS},
+    state::{Code, CodeKey, Interpreter, Process, Thread, thread_state, total},
+};
 
 use super::{AttachError, Kernel, monotonic_ns};
 use crate::{
@@ -20,7 +23,7 @@ impl Kernel {
     /// # Errors
     /// If the table is full or a map operation fails.
     pub fn add_process(&mut self, pid: u32, image: u32, code_type: u64) -> Result<ProcessIndex, AttachError> {
-        let index = self.free_processes.pop(0).map_err(|_| AttachError::Full("1023 processes"))?;
+        let index = self.new_process().ok_or(AttachError::Full("1023 processes"))?;
         self.spaces += 1;
         self.processes.set(index, Process { pid, number: OURS | self.spaces, ..Process::default() }, 0)?;
         if let Some(tables) = &mut self.aggregate {
@@ -50,7 +53,7 @@ impl Kernel {
     ) -> Result<Vec<(Slot, u32)>, AttachError> {
         let mut seeded = Vec::new();
         for tid in tids(pid) {
-            let Ok(slot) = self.free_threads.pop(0) else { break };
+            let Some(slot) = self.new_thread() else { break };
             let thread = Thread { process, tid, state: thread_state::ANNOUNCED, ..Thread::default() };
             self.threads.seed(slot as Slot, thread);
             if let Some(tables) = &mut self.aggregate {
@@ -136,15 +139,13 @@ impl Kernel {
     ) -> Result<(), AttachError> {
         self.spaces += 1;
         self.interpreters.set(process, Interpreter { code_type, image, space: OURS | self.spaces }, 0)?;
-        self.next_generation()
+        self.next_generation();
+        Ok(())
     }
 
     /// One of the single numbers, see [`total`].
-    ///
-    /// # Errors
-    /// If the map can't be read.
-    pub fn total(&self, index: u32) -> Result<u64, AttachError> {
-        Ok(self.totals.get(&index, 0)?)
+    pub fn total(&self, index: u32) -> u64 {
+        self.totals.get(index)
     }
 
     /// Slots of all threads that are traced now.
@@ -205,8 +206,8 @@ impl Kernel {
         for (number, state) in automaton.states.iter().enumerate() {
             self.globs.set(number as u32, state, 0)?;
         }
-        self.totals.set(total::GLOB_NAMES, u64::from(automaton.names), 0)?;
-        self.totals.set(total::GLOB_FILES, u64::from(automaton.files), 0)?;
+        self.totals.set(total::GLOB_NAMES, u64::from(automaton.names));
+        self.totals.set(total::GLOB_FILES, u64::from(automaton.files));
         Ok(())
     }
 
@@ -223,14 +224,25 @@ impl Kernel {
                 let _ = self.codes.insert(key, Code { unwanted: 1, ..known }, BPF_EXIST);
             }
         }
-        self.next_generation()
+        self.next_generation();
+        Ok(())
     }
 
     /// Makes all cached instructions invalid.
-    fn next_generation(&mut self) -> Result<(), AttachError> {
-        let generation = self.totals.get(&total::LOADER_GENERATION, 0)?;
-        self.totals.set(total::LOADER_GENERATION, generation + 1, 0)?;
-        Ok(())
+    fn next_generation(&self) {
+        self.totals.count(total::GENERATION);
+    }
+
+    /// An index for a process, as the kernel side hands them out; `None`: none is left.
+    fn new_process(&mut self) -> Option<u32> {
+        let number = self.totals.count(total::NEW_PROCESSES) + 1;
+        if number < u64::from(PROCESSES) { Some(number as u32) } else { self.free_processes.pop(0).ok() }
+    }
+
+    /// The same for a thread's slot.
+    fn new_thread(&mut self) -> Option<u32> {
+        let number = self.totals.count(total::NEW_THREADS) + 1;
+        if number < u64::from(THREADS) { Some(number as u32) } else { self.free_threads.pop(0).ok() }
     }
 }
 

@@ -17,7 +17,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use log::debug;
 use tracer_common::state::total;
 
 use self::{
@@ -300,16 +299,10 @@ struct Totals {
 
 impl Totals {
     fn of(kernel: &Kernel) -> Self {
-        let get = |index| {
-            kernel.total(index).unwrap_or_else(|error| {
-                debug!("{error}");
-                0
-            })
-        };
         Self {
-            stray_hits: get(total::STRAY_HITS),
-            lost_tasks: get(total::LOST_TASKS),
-            not_followed: get(total::NOT_FOLLOWED),
+            stray_hits: kernel.total(total::STRAY_HITS),
+            lost_tasks: kernel.total(total::LOST_TASKS),
+            not_followed: kernel.total(total::NOT_FOLLOWED),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Followed {
         // The kernel side must know of it before it has come.
         loop {
             let end_ns = monotonic_ns() + AHEAD_NS;
-            self.kernel.end_aggregate(end_ns)?;
+            self.kernel.end_aggregate(end_ns);
             let left_ns = end_ns.saturating_sub(monotonic_ns());
             if left_ns > 0 {
                 thread::sleep(Duration::from_nanos(left_ns));

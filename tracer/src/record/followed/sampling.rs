@@ -233,7 +233,7 @@ impl Followed {
         let sampler = self.sampler.as_mut()?;
         let now_ns = monotonic_ns();
         sampler.watched.iter_mut().for_each(|watched| watched.wake(now_ns, engine));
-        let total = |index| self.kernel.total(index).unwrap_or(0);
+        let total = |index| self.kernel.total(index);
         Some(SamplingCost { taken: total(total::SAMPLES), cost_ns: total(total::SAMPLES_NS) })
     }
 
