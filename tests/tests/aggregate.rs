@@ -5,7 +5,7 @@
 use tests::{Both, Python, Target, Tracer, on_all_pythons, on_pythons, report::Report, truth};
 
 on_pythons! {
-    [same_memory, same_time_in_waits, same_for_children_of_exec]
+    [same_memory, same_in_waits, same_of_silent_threads, same_of_children]
     cpython_3_8_shared: SHARED_3_8,
     cpython_3_11_debian: DEBIAN_3_11,
     cpython_3_13_sid: SID_3_13,
@@ -30,12 +30,18 @@ fn same_memory(python: Python) {
     Both::of(Target::start(python, "memory.py", &[]), &[]);
 }
 
-fn same_time_in_waits(python: Python) {
+fn same_in_waits(python: Python) {
     Both::of(Target::start(python, "waits.py", &[]), &[]);
 }
 
-fn same_for_children_of_exec(python: Python) {
+fn same_of_silent_threads(python: Python) {
     Both::of(Target::start(python, "silent.py", &[]), &[]);
+}
+
+/// Of a fork, and of one that calls exec: they have ended before the recording does.
+fn same_of_children(python: Python) {
+    let both = Both::of(Target::start(python, "forks.py", &[]), &[]);
+    assert!(both.added_up.processes.len() >= 2, "{:?}", both.added_up.processes);
 }
 
 fn nothing_is_lost_in_a_full_ring_buffer(python: Python) {

@@ -1,10 +1,13 @@
 //! One test for each rule, named for it.
 
 use super::*;
-use crate::charge::{Began, Ended, FinishedCall, RssChange};
+use crate::aggregate::Aggregate;
+use crate::charge::{Began, Cost, Ended, FinishedCall, ProcessMemory, RssChange};
 use crate::event::{Cause, FrameEvent, Function, FunctionId, Member, UnseenEnd};
 use crate::filter::FunctionFilter;
+use crate::functions::OTHERS;
 use crate::report::{Account, FunctionReport};
+use crate::summary::FunctionSums;
 
 /// Keeps what it is told.
 #[derive(Default)]
@@ -692,4 +695,29 @@ fn an_unwind_that_is_not_seen_ends_where_the_exception_reached_the_frame() {
     assert_eq!(run.calls()[1].3, Ended::Raised);
     let (f, g) = (row(&report, "f"), row(&report, "g"));
     assert_eq!((f.self_wall_ns, g.self_wall_ns, g.late_ends), (400, 100, 1));
+}
+
+#[test]
+fn what_the_kernel_side_added_up_is_part_of_the_report() {
+    let mut run = Run::new();
+    // A silent thread is told of by events all the same.
+    run.held(1000, &[(0x10, 1)], true);
+    let mut aggregate = Aggregate::default();
+    let own = Cost { wall_ns: 40, ..Cost::default() };
+    let sums =
+        FunctionSums { calls: 3, activations: 3, ends: 3, own, cumulative: own, ..FunctionSums::default() };
+    aggregate.functions = vec![(1, Some(1), sums), (1, None, sums), (1, Some(2), sums), (1, Some(2), sums)];
+    aggregate.counts.events = 12;
+    aggregate.memory = vec![(1, ProcessMemory::added_up([4096; 4], [1, 2, 4, 8], 16, 32, 64))];
+    run.pipeline.aggregate(&aggregate);
+    let report = run.finish(1100);
+    let row = |name: &str| report.functions.iter().find(|row| row.function == name).unwrap().clone();
+    assert_eq!((row("f").calls, row("f").open_at_attach, row("f").self_wall_ns), (3, 1, 140));
+    assert_eq!((row("g").calls, row("g").self_wall_ns), (6, 80));
+    assert_eq!((row(OTHERS).calls, row(OTHERS).file.as_str()), (3, ""));
+    assert!(report.account.events >= 12);
+    let process = &report.processes[0];
+    assert_eq!((process.rss_start_bytes, process.rss_end_bytes), (3 * 4096, 3 * 4096 + 11));
+    assert_eq!((process.rss_peak_bytes, process.swap_bytes), (3 * 4096 + 16, 4096 + 4));
+    assert_eq!((process.no_frame_rss_bytes, process.outside_rss_bytes), (32, 64));
 }
