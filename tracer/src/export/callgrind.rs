@@ -25,6 +25,9 @@ const EVENTS: [(&str, &str); 4] = [
     ("calls", "Calls"),
 ];
 
+/// The last of them; samples don't tell of calls.
+const CALLS: usize = EVENTS.len() - 1;
+
 /// The format.
 pub(super) struct Callgrind;
 
@@ -55,16 +58,17 @@ impl Export for Callgrind {
         let summary = source.summary(|_, _| {});
         let functions = Grouped::by(source.names(), key);
         let entries = entries(source, &summary.tree, &functions);
-        header(source, &notes(source, &summary.report), out)?;
+        let events = if source.is_sampled() { CALLS } else { EVENTS.len() };
+        header(source, &notes(source, &summary.report), &EVENTS[..events], out)?;
         let mut names = Compressed::default();
         for (&number, entry) in &entries {
-            function(number, entry, functions.keys(), &entries, &mut names, out)?;
+            function(number, entry, functions.keys(), &entries, &mut names, events, out)?;
         }
         for (pid, name, sums) in uncharged(&summary.report) {
             writeln!(out, "\nob={}", names.of("ob", &format!("process {pid}")))?;
             writeln!(out, "fl={}", names.of("fl", ""))?;
             writeln!(out, "fn={}", names.of("fn", name))?;
-            line(0, costs(&sums), out)?;
+            line(0, &costs(&sums)[..events], out)?;
         }
         Ok(())
     }
@@ -111,7 +115,7 @@ fn entries(source: &Source, tree: &CallTree, functions: &Grouped<Key<'_>>) -> BT
     entries
 }
 
-fn header(source: &Source, notes: &[String], out: &mut dyn Write) -> io::Result<()> {
+fn header(source: &Source, notes: &[String], events: &[(&str, &str)], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# callgrind format\nversion: 1\ncreator: pytracer {}", env!("CARGO_PKG_VERSION"))?;
     let commands =
         source.recording().status.processes.iter().filter_map(|process| process.command.as_deref());
@@ -119,11 +123,15 @@ fn header(source: &Source, notes: &[String], out: &mut dyn Write) -> io::Result<
     for note in notes.iter().filter(|note| !note.is_empty()) {
         writeln!(out, "desc: Note: {note}")?;
     }
+    if source.is_sampled() {
+        writeln!(out, "desc: Note: calls were not counted: where the format wants a number of them it is 1")?;
+    }
     writeln!(out, "positions: line")?;
-    for (name, meaning) in EVENTS {
+    for (name, meaning) in events {
         writeln!(out, "event: {name} : {meaning}")?;
     }
-    writeln!(out, "events: {}", EVENTS.map(|(name, _)| name).join(" "))
+    let names: Vec<_> = events.iter().map(|(name, _)| *name).collect();
+    writeln!(out, "events: {}", names.join(" "))
 }
 
 /// A function: its own costs and its calls.
@@ -133,6 +141,7 @@ fn function(
     keys: &[Key<'_>],
     entries: &BTreeMap<usize, Entry>,
     names: &mut Compressed,
+    events: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let first_line = |entry: &Entry| entry.own.keys().next().copied().unwrap_or(0);
@@ -140,8 +149,8 @@ fn function(
     writeln!(out, "\nob={}", names.of("ob", &format!("process {pid}")))?;
     writeln!(out, "fl={}", names.of("fl", file))?;
     writeln!(out, "fn={}", names.of("fn", name))?;
-    for (&at, &costs) in &entry.own {
-        line(at, costs, out)?;
+    for (&at, costs) in &entry.own {
+        line(at, &costs[..events], out)?;
     }
     for (callee, calls) in &entry.calls {
         let (_, file, name) = keys[*callee];
@@ -149,13 +158,14 @@ fn function(
         writeln!(out, "cfn={}", names.of("fn", name))?;
         let at = entries.get(callee).map_or(0, first_line);
         writeln!(out, "calls={} {at}", calls.number.max(1))?;
-        line(first_line(entry), calls.costs, out)?;
+        line(first_line(entry), &calls.costs[..events], out)?;
     }
     Ok(())
 }
 
-fn line(at: u32, costs: Costs, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{at} {}", costs.map(|cost| cost.to_string()).join(" "))
+fn line(at: u32, costs: &[u64], out: &mut dyn Write) -> io::Result<()> {
+    let costs: Vec<_> = costs.iter().map(ToString::to_string).collect();
+    writeln!(out, "{at} {}", costs.join(" "))
 }
 
 /// Names that were written: a number stands for one that has been before.

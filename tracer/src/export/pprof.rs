@@ -24,7 +24,8 @@ use crate::text::shown;
 
 /// Name, unit and value of what a sample holds.
 type Value = (&'static str, &'static str, fn(&PathSums) -> u64);
-const VALUES: [Value; 7] = [
+const VALUES: [Value; 8] = [
+    ("samples", "count", |sums| sums.sums.samples.cpu + sums.sums.samples.off_cpu),
     ("calls", "count", |sums| sums.sums.calls),
     ("resumed", "count", |sums| sums.sums.resumes),
     ("rss_grew", "bytes", |sums| sums.grew_bytes),
@@ -33,6 +34,9 @@ const VALUES: [Value; 7] = [
     ("cpu", "nanoseconds", |sums| sums.sums.own.cpu_ns()),
     ("wall", "nanoseconds", |sums| sums.sums.own.wall_ns),
 ];
+/// What is counted where calls are traced, and what where they are sampled.
+const OF_CALLS: [&str; 3] = ["calls", "resumed", "faults"];
+const OF_SAMPLES: [&str; 1] = ["samples"];
 /// All functions are of one mapping, which says that they have their names: readers don't look for symbols then.
 const MAPPING: u64 = 1;
 
@@ -43,7 +47,8 @@ impl Export for Pprof {
     fn write(&self, source: &mut Source, _: Measure, out: &mut dyn Write) -> Result<()> {
         let summary = source.summary(|_, _| {});
         // No time and no name in gzip's header: the same recording gives the same bytes.
-        let mut pieces = Pieces::new(GzBuilder::new().write(out, Compression::default()));
+        let out = GzBuilder::new().write(out, Compression::default());
+        let mut pieces = Pieces::new(out, source.is_sampled());
         pieces.describe(source, &summary.report)?;
         pieces.paths(source, &summary)?;
         pieces.uncharged(&summary.report)?;
@@ -58,11 +63,14 @@ struct Pieces<'a> {
     strings: FxHashMap<String, i64>,
     functions: FxHashMap<Row, u64>,
     locations: u64,
+    values: Vec<Value>,
 }
 
 impl<'a> Pieces<'a> {
-    fn new(out: GzEncoder<&'a mut dyn Write>) -> Self {
-        Self { out, strings: FxHashMap::default(), functions: FxHashMap::default(), locations: 0 }
+    fn new(out: GzEncoder<&'a mut dyn Write>, is_sampled: bool) -> Self {
+        let unknown: &[&str] = if is_sampled { &OF_CALLS } else { &OF_SAMPLES };
+        let values = VALUES.into_iter().filter(|(name, ..)| !unknown.contains(name)).collect();
+        Self { out, strings: FxHashMap::default(), functions: FxHashMap::default(), locations: 0, values }
     }
 
     fn put(&mut self, piece: &Profile) -> io::Result<()> {
@@ -90,7 +98,7 @@ impl<'a> Pieces<'a> {
             duration_nanos: report.window.duration_ns as i64,
             ..Profile::default()
         };
-        for (name, unit, _) in VALUES {
+        for (name, unit, _) in self.values.clone() {
             about.sample_type.push(ValueType { kind: self.text(name)?, unit: self.text(unit)? });
         }
         for note in notes(source, report) {
@@ -121,7 +129,7 @@ impl<'a> Pieces<'a> {
     }
 
     fn sample(&mut self, location_id: Vec<u64>, sums: &PathSums, labels: &[(&str, u32)]) -> io::Result<()> {
-        let value: Vec<i64> = VALUES.iter().map(|(.., value)| value(sums) as i64).collect();
+        let value: Vec<i64> = self.values.iter().map(|(.., value)| value(sums) as i64).collect();
         if value.iter().all(|&value| value == 0) {
             return Ok(());
         }

@@ -43,6 +43,11 @@ struct Entry {
 
 impl Export for Pstats {
     fn write(&self, source: &mut Source, measure: Measure, out: &mut dyn Write) -> Result<()> {
+        if source.is_sampled() {
+            bail!(
+                "pstats holds counts of calls, which samples don't tell: export as callgrind, pprof or collapsed"
+            );
+        }
         let time: fn(&Cost) -> u64 = match measure {
             Measure::Wall => |cost| cost.wall_ns,
             Measure::Cpu => |cost| cost.cpu_ns(),

@@ -1,6 +1,6 @@
 //! A recording as flat rows, with names in place of ids: what CSV, NDJSON and one Parquet file hold.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::notes::notes;
 use crate::analysis::names::Names;
@@ -9,7 +9,8 @@ use crate::charge::{Began, Ended};
 use crate::correction::Corrected;
 use crate::event::Function;
 use crate::functions::Row;
-use crate::report::{FunctionReport, Report, UNNAMED};
+use crate::report::sampled::COUNTS;
+use crate::report::{FunctionReport, Report, SampledFunction, UNNAMED};
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -95,6 +96,28 @@ const FUNCTIONS: [Column<FunctionReport>; 18] = [
     Column::Number("calls_made", |row, _| signed(row.calls_made)),
 ];
 
+/// The same of samples, which stand in place of what only probes count.
+const SAMPLED: [Column<FunctionReport>; 5] = [
+    Column::Number("samples", |row, _| of_samples(row, |of| of.samples)),
+    Column::Number("off_cpu_samples", |row, _| of_samples(row, |of| of.off_cpu_samples)),
+    Column::Number("self_python_ns", |row, _| of_samples(row, |of| of.self_python_ns)),
+    Column::Number("self_native_ns", |row, _| of_samples(row, |of| of.self_native_ns)),
+    Column::Number("self_system_ns", |row, _| of_samples(row, |of| of.self_system_ns)),
+];
+
+/// The columns of functions.
+fn functions(is_sampled: bool) -> Vec<Column<FunctionReport>> {
+    if !is_sampled {
+        return FUNCTIONS.into();
+    }
+    let known = FUNCTIONS.into_iter().filter(|column| !COUNTS.contains(&column.heading().name));
+    known.chain(SAMPLED).collect()
+}
+
+fn of_samples(row: &FunctionReport, value: fn(&SampledFunction) -> u64) -> i64 {
+    row.sampled.as_ref().map_or(0, |of| signed(value(of)))
+}
+
 const CALLS: [Column<Call>; 25] = [
     Column::Number("start_unix_ns", |row, _| row.start_unix_ns),
     Column::Number("wall_ns", |row, _| signed(row.visit.call.total.wall_ns)),
@@ -148,11 +171,16 @@ pub(super) fn write(source: &mut Source, rows: Rows, mut table: impl Table) -> R
     let report = match rows {
         Rows::Functions => {
             let report = source.summary(|_, _| {}).report;
-            table.begin(&FUNCTIONS.each_ref().map(Column::heading))?;
+            let columns = functions(source.is_sampled());
+            table.begin(&columns.iter().map(Column::heading).collect::<Vec<_>>())?;
             for row in &report.functions {
-                table.row(&FUNCTIONS.each_ref().map(|column| column.value(row, source.names())))?;
+                let values = columns.iter().map(|column| column.value(row, source.names()));
+                table.row(&values.collect::<Vec<_>>())?;
             }
             report
+        }
+        Rows::Calls if source.is_sampled() => {
+            bail!("samples tell of no single calls: leave --rows calls away");
         }
         Rows::Calls => {
             table.begin(&CALLS.each_ref().map(Column::heading))?;

@@ -25,6 +25,9 @@ pub(super) struct Text;
 
 impl Export for Text {
     fn write(&self, source: &mut Source, _: Measure, out: &mut dyn Write) -> Result<()> {
+        if source.is_sampled() {
+            bail!("the recording is sampled, it has no single calls: export as collapsed, pprof or csv");
+        }
         let (timeline, summary) = source.timeline_and_summary()?;
         let start_bytes = only_process(&summary.report)?;
         let mut resident = Resident::of(source, start_bytes)?;
