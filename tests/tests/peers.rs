@@ -28,7 +28,8 @@ fn py_spy_finds_the_same_heaviest_path() {
     let expected = ["<module>", "run", "workload", "serve", "render", "lay_out", "burn"];
     assert_eq!(heaviest(&sampled(), 0), expected);
     // Process and thread come first.
-    assert_eq!(heaviest(&collapsed(), 2), expected);
+    assert_eq!(heaviest(&collapsed(&[]), 2), expected);
+    assert_eq!(heaviest(&collapsed(&["--source", "sample"]), 2), expected);
 }
 
 /// Stacks that py-spy samples from outside, for two seconds.
@@ -46,11 +47,11 @@ fn sampled() -> String {
 }
 
 /// The same of a recording of some requests.
-fn collapsed() -> String {
+fn collapsed(arguments: &[&str]) -> String {
     let folder = scratch();
     let log = folder.path().join("log").display().to_string();
     let mut target = Target::start(Python::DEBIAN_3_11, "hot_path.py", &[]);
-    let tracer = Tracer::attach(&[&target], &["-o", &log]);
+    let tracer = Tracer::attach(&[&target], &[&["-o", &log], arguments].concat());
     target.go();
     target.tells(20);
     tracer.report().assert_lossless();

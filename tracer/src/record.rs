@@ -274,7 +274,7 @@ impl Session {
             tokio::select! {
                 _ = drain.tick() => self.drain(),
                 () = self.receiver.woken() => self.drain(),
-                due = due(&mut samples) => self.followed.sample_sleepers(due, &self.engine),
+                () = due(&mut samples) => self.followed.sample_sleepers(&self.engine),
                 _ = look.tick() => {
                     self.followed.look(&self.engine);
                     self.show_progress(begin.elapsed());
@@ -405,11 +405,12 @@ fn thread_totals(
     ThreadTotals { thread, off_cpu_ns: state.off_cpu_ns + out_ns, faults: state.faults }
 }
 
-/// When the next look at sleeping threads was due, once it is; never without a timer.
-async fn due(timer: &mut Option<tokio::time::Interval>) -> u64 {
-    let Some(timer) = timer else { return std::future::pending().await };
-    let late = timer.tick().await.elapsed();
-    monotonic_ns().saturating_sub(late.as_nanos() as u64)
+/// Waits for the next tick; for ever without a timer.
+async fn due(timer: &mut Option<tokio::time::Interval>) {
+    match timer {
+        Some(timer) => _ = timer.tick().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn wait_for(mut child: Child) -> oneshot::Receiver<u8> {

@@ -223,6 +223,9 @@ impl Report {
         let mut functions = joined(rows.into_iter().chain(status.processes.iter().flat_map(special_rows)));
         functions.retain(FunctionReport::was_seen);
         if status.account.sampling.is_some() {
+            for row in &mut functions {
+                row.sampled.get_or_insert_default();
+            }
             sampled::set_shares(&mut functions);
         }
         functions.sort_by(|a, b| order(a).cmp(&order(b)));

@@ -49,6 +49,30 @@ pub struct PythonThread {
     pub id: u64,
 }
 
+/// See [`Unwinder::names_of`].
+pub type CodeNames = (u32, u64, u64, [u8; 32]);
+
+/// Fields of a code object.
+#[derive(Clone, Copy, Debug)]
+struct CodeFields {
+    object_type: u64,
+    line: u32,
+    name: u64,
+    file: u64,
+}
+
+impl CodeFields {
+    /// Is it one of the interpreter's own, which no file has? From 3.13 on such a frame stands between a class that is
+    /// called and its `__init__`. One and the same str is its name and its file, and it stands in no line.
+    fn is_made_by_the_interpreter(&self) -> bool {
+        self.line == 0 && self.file == self.name
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes)
+}
+
 /// A stack, innermost frame first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PythonStack {
@@ -139,47 +163,67 @@ impl<'a> Unwinder<'a> {
                 stack.complete = true;
                 break;
             }
-            if !self.is_shim(frame)? {
-                let code = self.memory.pointer(frame, self.layout.frame_code.into())?;
-                let code = code & !u64::from(self.layout.code_tag_mask);
-                if self.memory.pointer(code, self.layout.object_type.into())? != self.code_type {
-                    return None;
-                }
-                if !self.is_made_by_the_interpreter(code)? {
-                    stack.frames.push((frame, code));
-                }
-            }
-            frame = self.memory.pointer(frame, self.layout.frame_previous.into())?;
+            let (previous, code) = self.frame(frame)?;
+            stack.frames.extend(code.map(|code| (frame, code)));
+            frame = previous;
         }
+        let codes: Vec<_> = stack.frames.iter().map(|&(_, code)| code).collect();
+        let mut fields = self.fields_of(&codes)?.into_iter();
+        if fields.clone().any(|fields| fields.object_type != self.code_type) {
+            return None;
+        }
+        stack.frames.retain(|_| fields.next().is_some_and(|fields| !fields.is_made_by_the_interpreter()));
         Some(stack)
     }
 
-    fn is_shim(&self, frame: u64) -> Option<bool> {
-        if self.layout.shim_owner == 0 {
-            return Some(false);
+    /// The frame that called a frame, and the code object of this one; none of a frame that is no function's.
+    fn frame(&self, frame: u64) -> Option<(u64, Option<u64>)> {
+        let at = |offset: u16| frame.checked_add(offset.into());
+        let (previous, code) = (at(self.layout.frame_previous)?, at(self.layout.frame_code)?);
+        let owner = at(self.layout.frame_owner)?;
+        let bytes = self.memory.gather(&[(previous, 8), (code, 8), (owner, 1)])?;
+        let (previous, code) = (u64_at(&bytes, 0)?, u64_at(&bytes, 8)?);
+        let is_shim = self.layout.shim_owner != 0 && bytes.get(16) == Some(&self.layout.shim_owner);
+        Some((previous, (!is_shim).then_some(code & !u64::from(self.layout.code_tag_mask))))
+    }
+
+    /// Of each of these code objects.
+    fn fields_of(&self, codes: &[u64]) -> Option<Vec<CodeFields>> {
+        let layout = self.layout;
+        let offsets = [layout.object_type, layout.code_first_line, layout.code_name, layout.code_file];
+        let mut parts = Vec::with_capacity(4 * codes.len());
+        for code in codes {
+            for offset in offsets {
+                parts.push((code.checked_add(offset.into())?, 8));
+            }
         }
-        Some(self.memory.byte(frame, self.layout.frame_owner.into())? == self.layout.shim_owner)
+        let bytes = self.memory.gather(&parts)?;
+        let (objects, _) = bytes.as_chunks::<{ 4 * 8 }>();
+        let fields = objects.iter().map(|object| {
+            Some(CodeFields {
+                object_type: u64_at(object, 0)?,
+                line: u64_at(object, 8)? as u32,
+                name: u64_at(object, 16)?,
+                file: u64_at(object, 24)?,
+            })
+        });
+        fields.collect()
     }
 
-    /// Is it one of the interpreter's own, which no file has? From 3.13 on such a frame stands between a class that is
-    /// called and its `__init__`. One and the same str is its name and its file, and it stands in no line.
-    fn is_made_by_the_interpreter(&self, code: u64) -> Option<bool> {
-        let field = |offset: u16| self.memory.pointer(code, offset.into());
-        let line = field(self.layout.code_first_line)? as u32;
-        Some(line == 0 && field(self.layout.code_file)? == field(self.layout.code_name)?)
-    }
-
-    /// What changes if another code object with other names has come to an address: its line, the addresses of both
-    /// strs, and what the interpreter has computed of them (length and hash). `None`: it can't be read.
-    pub fn names_of(&self, code: u64) -> Option<[u64; 7]> {
-        let field = |offset: u16| self.memory.pointer(code, offset.into());
-        let (name, file) = (field(self.layout.code_name)?, field(self.layout.code_file)?);
-        let length = u64::from(self.layout.str_length);
-        let of_str =
-            |object| Some((self.memory.pointer(object, length)?, self.memory.pointer(object, length + 8)?));
-        let ((name_length, name_hash), (file_length, file_hash)) = (of_str(name)?, of_str(file)?);
-        let line = field(self.layout.code_first_line)? & u64::from(u32::MAX);
-        Some([line, name, name_length, name_hash, file, file_length, file_hash])
+    /// Of each of these code objects what changes if another one with other names comes to its address: its line, the
+    /// addresses of both strs, and what the interpreter has computed of them (length and hash). `None`: it can't be read.
+    pub fn names_of(&self, codes: &[u64]) -> Option<Vec<CodeNames>> {
+        let fields = self.fields_of(codes)?;
+        let mut parts = Vec::with_capacity(2 * fields.len());
+        for fields in &fields {
+            for object in [fields.name, fields.file] {
+                parts.push((object.checked_add(self.layout.str_length.into())?, 16));
+            }
+        }
+        let bytes = self.memory.gather(&parts)?;
+        let (strs, _) = bytes.as_chunks::<{ 2 * 16 }>();
+        let names = fields.iter().zip(strs);
+        Some(names.map(|(fields, &strs)| (fields.line, fields.name, fields.file, strs)).collect())
     }
 
     /// What the kernel side would send of a function. `None`: it can't be read.

@@ -7,7 +7,7 @@ use super::thread::{Output, Thread};
 use super::{CallSink, Counts, Ending, PipelineOptions, ProcessTotals};
 use crate::aggregate::Aggregate;
 use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
-use crate::event::{Cause, Event, Function, FunctionId, Member, ProcessIndex, Sample, Slot};
+use crate::event::{Cause, Event, Function, FunctionId, Member, Origin, ProcessIndex, Sample, Slot};
 use crate::functions::Functions;
 use crate::report::{Account, FunctionReport, Report, Status, Window};
 use crate::summary::Summary;
@@ -119,6 +119,8 @@ impl Core {
         let Self { threads, functions, summary, sampled, .. } = self;
         match (sampled, threads.get(usize::from(sample.thread))) {
             (Some(sampled), Some(Some(thread))) => sampled.add(sample, thread, (functions, summary), sink),
+            // It was asleep when it was last looked at, and has ended since.
+            (Some(sampled), _) if sample.origin == Origin::OffCpu => sampled.unread(sample),
             _ => self.counts.unknown_thread += 1,
         }
         self.latest_ns = self.latest_ns.max(sample.time_ns);

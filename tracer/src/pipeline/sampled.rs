@@ -169,7 +169,8 @@ impl Sampled {
         self.account.cost_ns = cost.cost_ns;
     }
 
-    fn unread(&mut self, sample: &Sample) {
+    /// Counts a sample whose stack is not known.
+    pub(super) fn unread(&mut self, sample: &Sample) {
         let count = match (sample.origin, &sample.stack) {
             (Origin::OffCpu, _) => &mut self.account.off_cpu_unread,
             (_, SampledStack::UnknownThread) => &mut self.account.unknown_thread,
@@ -214,4 +215,136 @@ pub(crate) fn amounts(origin: Origin, samples: u64, weight_ns: u64) -> (Cost, Sa
         system_ns: part(Origin::System),
     };
     (cost, samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Cause, Event, Function, Member};
+    use crate::pipeline::{Ending, Pipeline, PipelineOptions};
+    use crate::report::{FunctionReport, Report};
+
+    const PERIOD_NS: u64 = 10_000_000;
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Kept {
+        paths: Vec<SampledPath>,
+        samples: Vec<TakenSample>,
+    }
+
+    impl CallSink for Kept {
+        fn path(&mut self, path: &SampledPath) {
+            self.paths.push(*path);
+        }
+
+        fn sample(&mut self, sample: &TakenSample) {
+            self.samples.push(*sample);
+        }
+    }
+
+    /// 100 samples a second of a process (index 1, pid 100) with functions 1 f and 2 g and a thread (slot 1, tid 101).
+    fn pipeline() -> Pipeline<Kept> {
+        let options = PipelineOptions { sample_rate: Some(100), ..PipelineOptions::default() };
+        let mut pipeline = Pipeline::new(options, Kept::default());
+        pipeline.process(1, 100, crate::pipeline::ProcessAbout::default());
+        for (id, name) in [(1, "f"), (2, "g")] {
+            let function = Function { name: name.into(), file: "m.py".into(), line: id };
+            pipeline.apply(&Event::Function { id, process: 1, function, code: 0, code_flags: 0 });
+        }
+        pipeline.apply(&Event::Thread { time_ns: 0, thread: 1, process: 1, pid: 100, tid: 101 });
+        pipeline
+    }
+
+    fn sample(origin: Origin, weight_ns: Option<u64>, stack: SampledStack) -> Event {
+        Event::Sample(Sample { time_ns: 5, thread: 1, origin, samples: 1, weight_ns, stack })
+    }
+
+    fn functions(innermost_first: &[FunctionId]) -> SampledStack {
+        SampledStack::Functions { functions: innermost_first.to_vec(), cut: false }
+    }
+
+    fn report(pipeline: &mut Pipeline<Kept>) -> Report {
+        pipeline.finish(&Ending { end_ns: 100, ..Ending::default() });
+        pipeline.report()
+    }
+
+    fn row<'a>(report: &'a Report, name: &str) -> &'a FunctionReport {
+        report.functions.iter().find(|row| row.function == name).unwrap()
+    }
+
+    #[test]
+    fn a_sample_counts_for_the_functions_of_its_stack() {
+        let mut pipeline = pipeline();
+        for event in [
+            sample(Origin::Python, None, functions(&[2, 1])),
+            sample(Origin::Native, None, functions(&[2, 2, 1])),
+            sample(Origin::System, None, functions(&[1])),
+            sample(Origin::OffCpu, Some(7), functions(&[1])),
+        ] {
+            pipeline.apply(&event);
+        }
+        let report = report(&mut pipeline);
+        let (f, g) = (row(&report, "f"), row(&report, "g"));
+        assert_eq!((f.self_wall_ns, f.self_cpu_ns), (PERIOD_NS + 7, PERIOD_NS));
+        assert_eq!((f.cum_wall_ns, f.cum_cpu_ns), (3 * PERIOD_NS + 7, 3 * PERIOD_NS));
+        assert_eq!((g.self_cpu_ns, g.cum_cpu_ns), (2 * PERIOD_NS, 2 * PERIOD_NS), "recursion counts once");
+        let (f, g) = (f.sampled.unwrap(), g.sampled.unwrap());
+        assert_eq!((f.samples, f.off_cpu_samples, f.self_system_ns), (1, 1, PERIOD_NS));
+        assert_eq!((g.samples, g.self_python_ns, g.self_native_ns), (2, PERIOD_NS, PERIOD_NS));
+        assert!((g.cpu_share - 2.0 / 3.0).abs() < 1e-9);
+        let kept = pipeline.into_sink();
+        let paths: Vec<_> = kept.paths.iter().map(|path| (path.path, path.caller, path.function)).collect();
+        assert_eq!(paths, [(1, 0, 1), (2, 1, 2), (3, 2, 2)]);
+        assert_eq!(kept.samples.iter().map(|sample| sample.path).collect::<Vec<_>>(), [2, 3, 1, 1]);
+    }
+
+    #[test]
+    fn memory_is_charged_to_the_stack_that_was_told_last() {
+        let mut pipeline = pipeline();
+        let change = |delta_bytes| Event::Rss {
+            time_ns: 6,
+            process: 1,
+            cause: Cause::Thread(1),
+            member: Member::Anon,
+            delta_bytes,
+        };
+        for event in [
+            sample(Origin::Memory, None, functions(&[2, 1])),
+            change(4096),
+            change(8192),
+            sample(Origin::Python, None, functions(&[1])),
+            change(-4096),
+            sample(Origin::OffCpu, Some(7), functions(&[2, 1])),
+            change(16384),
+        ] {
+            pipeline.apply(&event);
+        }
+        let report = report(&mut pipeline);
+        let rss = |name| (row(&report, name).self_rss_bytes, row(&report, name).cum_rss_bytes);
+        assert_eq!((rss("f"), rss("g")), ((12288, 24576), (12288, 12288)));
+        let kept = pipeline.into_sink();
+        let changes = kept.samples.iter().filter(|sample| sample.origin == Origin::Memory);
+        let changes: Vec<_> = changes.map(|sample| (sample.path, sample.rss_bytes)).collect();
+        assert_eq!(changes, [(2, 4096), (2, 8192), (1, -4096), (1, 16384)]);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_counted_and_in_no_row() {
+        let mut pipeline = pipeline();
+        for event in [
+            sample(Origin::Python, None, SampledStack::Unreadable),
+            sample(Origin::Python, None, SampledStack::UnknownThread),
+            sample(Origin::OffCpu, Some(9), SampledStack::Unreadable),
+            sample(Origin::Native, None, functions(&[])),
+        ] {
+            pipeline.apply(&event);
+        }
+        let report = report(&mut pipeline);
+        let sampling = report.account.sampling.unwrap();
+        assert_eq!((sampling.unreadable, sampling.unknown_thread, sampling.off_cpu_unread), (1, 1, 1));
+        assert_eq!((sampling.samples, sampling.off_cpu_samples), (1, 0));
+        let [outside] = &report.functions[..] else { panic!("{:?}", report.functions) };
+        assert_eq!((&*outside.function, outside.self_cpu_ns), (crate::report::NO_FRAME, PERIOD_NS));
+    }
 }

@@ -139,7 +139,7 @@ pub(crate) fn set_shares(rows: &mut [FunctionReport]) {
 
 /// The interval that holds the true share with 95 % confidence, when `part` of `all` samples were seen (Wilson's score
 /// interval, which is right for small numbers too).
-fn interval(part: u64, all: u64) -> (f64, f64) {
+pub(super) fn interval(part: u64, all: u64) -> (f64, f64) {
     if all == 0 {
         return (0.0, 1.0);
     }
@@ -148,7 +148,10 @@ fn interval(part: u64, all: u64) -> (f64, f64) {
     let centre = share + square / (2.0 * n);
     let half = QUANTILE * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
     let whole = 1.0 + square / n;
-    (((centre - half) / whole).max(0.0), ((centre + half) / whole).min(1.0))
+    // The ends are exact; rounding may not go beyond the share itself.
+    let low = if part == 0 { 0.0 } else { ((centre - half) / whole).max(0.0) };
+    let high = if part == all { 1.0 } else { ((centre + half) / whole).min(1.0) };
+    (low, high)
 }
 
 #[cfg(test)]
@@ -163,7 +166,7 @@ mod tests {
         assert!(near(interval(1, 10), (0.0179, 0.4042)), "{:?}", interval(1, 10));
         assert!(near(interval(50, 100), (0.4038, 0.5962)), "{:?}", interval(50, 100));
         assert!(near(interval(0, 20), (0.0, 0.1611)), "{:?}", interval(0, 20));
-        assert_eq!(interval(0, 0), (0.0, 1.0));
+        assert_eq!((interval(0, 0), interval(0, 3000).0, interval(9, 9).1), ((0.0, 1.0), 0.0, 1.0));
     }
 
     #[test]

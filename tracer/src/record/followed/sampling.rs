@@ -27,7 +27,7 @@ use crate::{
     pipeline::SamplingCost,
     python::{plan::Plan, thread_state::ThreadStates},
     receive::records,
-    unwind::{PythonThread as Found, Unwinder},
+    unwind::{CodeNames, PythonThread as Found, Unwinder},
 };
 
 /// How often thread states are looked for, unless that takes long.
@@ -38,6 +38,8 @@ const SOON_NS: u64 = 5_000_000;
 const REFRESH_SHARE: u64 = 20;
 /// Reading stacks of sleeping threads takes no more than one part in so many of our time.
 const LOOK_SHARE: u64 = 5;
+/// A thread that is off its CPU for less may have made room for us.
+const WAKING_NS: u64 = 100_000;
 /// Sleeping threads are not looked at more often.
 const MOST_LOOKS: u32 = 250;
 
@@ -48,7 +50,7 @@ pub(super) struct Sampler {
     watched: Vec<Watched>,
     /// Where the next look begins: the last ones of many may find no time.
     turn: usize,
-    functions: FxHashMap<(ProcessIndex, u64), ([u64; 7], FunctionId)>,
+    functions: FxHashMap<(ProcessIndex, u64), (CodeNames, FunctionId)>,
     /// Functions that were named from here.
     named: FunctionId,
     looked_ns: u64,
@@ -145,12 +147,13 @@ impl Followed {
         sampler.met_unknown |= records(chunk).any(unknown);
     }
 
-    /// Takes a sample of each thread that was off its CPU at `due_ns`. One that went off later may have made room for us.
-    pub(in crate::record) fn sample_sleepers(&mut self, due_ns: u64, engine: &Engine) {
+    /// Takes a sample of each thread that is off its CPU.
+    pub(in crate::record) fn sample_sleepers(&mut self, engine: &Engine) {
         let Some(mut sampler) = self.sampler.take() else { return };
-        let weight_ns = due_ns.saturating_sub(sampler.looked_ns);
-        sampler.looked_ns = due_ns;
-        let until_ns = monotonic_ns() + weight_ns / LOOK_SHARE;
+        let now_ns = monotonic_ns();
+        let weight_ns = now_ns.saturating_sub(sampler.looked_ns);
+        sampler.looked_ns = now_ns;
+        let until_ns = own_cpu_ns() + weight_ns / LOOK_SHARE;
         let mut watched = std::mem::take(&mut sampler.watched);
         sampler.turn = (sampler.turn + 1) % watched.len().max(1);
         watched.rotate_left(sampler.turn);
@@ -159,13 +162,13 @@ impl Followed {
             let is_same = thread.tid == watched.tid && thread.process == watched.process;
             let asleep_ns = if is_same { thread.switched_out_ns } else { 0 };
             if watched.sleep.as_ref().is_some_and(|sleep| sleep.since_ns != asleep_ns) {
-                watched.wake(due_ns, engine);
+                watched.wake(now_ns, engine);
             }
-            if asleep_ns == 0 || asleep_ns > due_ns || watched.told.state == 0 {
+            if asleep_ns == 0 || asleep_ns + WAKING_NS > now_ns || watched.told.state == 0 {
                 continue;
             }
             if watched.sleep.is_none() {
-                let in_time = monotonic_ns() < until_ns;
+                let in_time = own_cpu_ns() < until_ns;
                 let stack = if in_time {
                     self.stack_of_sleeper(watched, &thread, &mut sampler, engine)
                 } else {
@@ -180,7 +183,7 @@ impl Followed {
             }
         }
         sampler.watched = watched;
-        let refresh = sampler.is_refresh_due(due_ns);
+        let refresh = sampler.is_refresh_due(now_ns);
         self.sampler = Some(sampler);
         if refresh {
             self.refresh_threads(engine);
@@ -200,21 +203,21 @@ impl Followed {
         let unwinder = Unwinder::new(known.pid, plan, known.bias)?;
         let innermost = unwinder.innermost(watched.told.state)?;
         let stack = unwinder.stack(innermost)?;
-        let mut functions = Vec::with_capacity(stack.frames.len());
-        for &(_, code) in &stack.frames {
+        let codes: Vec<_> = stack.frames.iter().map(|&(_, code)| code).collect();
+        let mut functions = Vec::with_capacity(codes.len());
+        for (&code, names) in codes.iter().zip(unwinder.names_of(&codes)?) {
             let key = (watched.process, code);
-            let names = unwinder.names_of(code)?;
-            let id = match sampler.functions.get(&key) {
-                Some(&(known, id)) if known == names => id,
-                _ => {
-                    // Above all ids of the kernel side.
-                    let id = cached::FUNCTION_LIMIT as FunctionId + sampler.named;
-                    let event = decode::function(&unwinder.function(code, watched.process, id)?);
-                    engine.tell(Message::Event(event));
-                    sampler.named += 1;
-                    sampler.functions.insert(key, (names, id));
-                    id
-                }
+            let known = sampler.functions.get(&key).filter(|(known, _)| *known == names);
+            let id = if let Some(&(_, id)) = known {
+                id
+            } else {
+                // Above all ids of the kernel side.
+                let id = cached::FUNCTION_LIMIT as FunctionId + sampler.named;
+                let event = decode::function(&unwinder.function(code, watched.process, id)?);
+                engine.tell(Message::Event(event));
+                sampler.named += 1;
+                sampler.functions.insert(key, (names, id));
+                id
             };
             functions.push(id);
         }
@@ -353,6 +356,14 @@ impl Watched {
         self.tell(time_ns, engine);
         self.sleep = None;
     }
+}
+
+/// CPU time of this thread.
+fn own_cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` lives until the call returns.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 fn place_of(states: &ThreadStates, text: &std::ops::Range<u64>) -> SampledProcess {
