@@ -11,6 +11,8 @@ pub const IMAGES: u32 = 256;
 pub const INSTRUCTION_CACHE: u32 = 16_384;
 /// Code objects known at once; the least recently used ones are forgotten first.
 pub const CODE_OBJECTS: u32 = 65_536;
+/// Functions whose starts are counted in windows, by function id; those of later ones are counted together.
+pub const WINDOW_FUNCTIONS: u32 = 131_072;
 /// Frames reported when a thread's stack is read from its frame chain; deeper ones are cut, and said so.
 pub const CHAIN_FRAMES: u32 = 4_096;
 /// Frames of a sample; deeper stacks are cut, and said so: they are read while interrupts are off. A power of two.

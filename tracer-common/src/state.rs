@@ -90,6 +90,32 @@ pub struct ResumedAt {
     pub version: u64,
 }
 
+/// A process that is traced in windows. The loader opens and closes them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Window {
+    /// 1: a window is open, starts are counted.
+    pub open: u64,
+    /// 1: probes are or may be in place. A sample would see what they do.
+    pub probes: u64,
+    /// Samples that were not taken because of that.
+    pub samples_left_out: u64,
+    /// Probe hits in the process, whether a window was open or not: the breakpoints are there somewhat longer.
+    pub hits: u64,
+    /// Starts of functions whose ids are beyond the table.
+    pub beyond: u64,
+}
+
+/// Starts of one function in the window that is open.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// Calls.
+    pub calls: u32,
+    /// Resumptions of generators and coroutines.
+    pub resumes: u32,
+}
+
 /// Bits of [`Thread::state`].
 pub mod thread_state {
     /// The loader knows this slot.
@@ -272,6 +298,8 @@ mod pod {
         super::Process,
         super::Interpreter,
         super::Thread,
+        super::Window,
+        super::Starts,
         super::RssLocal,
         super::CodeKey,
         super::Code,

@@ -60,6 +60,13 @@ fn code_freed(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// A frame begins or is resumed, in a process that is traced in windows.
+#[uprobe]
+fn window_start(ctx: ProbeContext) -> u32 {
+    probes::window::start(&ctx);
+    0
+}
+
 /// Does nothing: what the bare trap costs.
 #[uprobe]
 fn empty(_ctx: ProbeContext) -> u32 {

@@ -12,13 +12,14 @@ use tracer_common::{
     limits::{
         CODE_OBJECTS, FUNCTION_ROWS, GLOB_STATES, IMAGES, INSTRUCTION_CACHE, PROCESSES as MAX_PROCESSES,
         SHARED_RING_BYTES, STACK_PAGES as MAX_STACK_PAGES, THREADS as MAX_THREADS, WAITING_NAMES,
+        WINDOW_FUNCTIONS,
     },
     record::FunctionRecord,
     ring::{Positions, Slot},
     sample::{PythonThread, SampleBuffer, SampledProcess},
     state::{
-        CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Thread,
-        total,
+        CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Starts,
+        Thread, Window, total,
     },
 };
 
@@ -59,6 +60,14 @@ pub(crate) static PROCESSES: Array<Process> = Array::with_max_entries(MAX_PROCES
 /// What each of them runs.
 #[map]
 pub(crate) static INTERPRETERS: Array<Interpreter> = Array::with_max_entries(MAX_PROCESSES, 0);
+
+/// The windows in which they are traced, if they are not all the time. The loader maps this memory.
+#[map]
+pub(crate) static WINDOWS: Array<Window> = Array::with_max_entries(MAX_PROCESSES, BPF_F_MMAPABLE);
+
+/// Starts in the window that is open, by function id. The loader maps this memory, and empties it after each window.
+#[map]
+pub(crate) static WINDOW_STARTS: Array<Starts> = Array::with_max_entries(WINDOW_FUNCTIONS, BPF_F_MMAPABLE);
 
 /// Process id to index.
 #[map]

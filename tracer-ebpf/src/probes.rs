@@ -5,3 +5,4 @@ pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod sample;
 pub(crate) mod sched;
+pub(crate) mod window;

@@ -5,6 +5,7 @@
 
 mod aggregate;
 pub mod calibrate;
+mod closers;
 mod error;
 mod hooks;
 mod mapped;
@@ -17,11 +18,13 @@ mod tables;
 pub mod threads;
 mod totals;
 pub mod uprobe;
+pub mod windows;
 
 use std::{
     io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
+    sync::mpsc::Receiver,
 };
 
 use aya::{
@@ -51,6 +54,7 @@ use self::{
     threads::ThreadTable,
     totals::Totals,
     uprobe::Target,
+    windows::{WindowChange, WindowSwitch, Windows},
 };
 use crate::{btf::Btf, receive::Rings};
 
@@ -73,6 +77,18 @@ pub enum Unknown {
     Traced,
 }
 
+/// How functions are seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// By probes, all the time.
+    #[default]
+    Traced,
+    /// By samples of stacks ([`Kernel::start_sampling`]); no probe is put anywhere.
+    Sampled,
+    /// By samples, and by probes in windows ([`Kernel::take_windows`]).
+    SampledInWindows,
+}
+
 /// What to load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
@@ -84,8 +100,8 @@ pub struct LoadOptions {
     pub follow: bool,
     /// Function globs are given: the kernel side checks each function.
     pub filtering: bool,
-    /// Stacks are sampled ([`Kernel::start_sampling`]), and no probe is put anywhere.
-    pub sampling: bool,
+    /// How functions are seen.
+    pub mode: Mode,
     /// Events are sent.
     pub streaming: bool,
     /// Calls are added up in the kernel, in maps of these sizes.
@@ -101,7 +117,7 @@ impl Default for LoadOptions {
             unknown: Unknown::default(),
             follow: false,
             filtering: false,
-            sampling: false,
+            mode: Mode::default(),
             streaming: true,
             aggregate: None,
             log_level: log::LevelFilter::Off,
@@ -112,6 +128,18 @@ impl Default for LoadOptions {
 impl LoadOptions {
     fn traces_all(self) -> bool {
         self.unknown == Unknown::Traced
+    }
+
+    fn hooks(self) -> bool {
+        self.mode != Mode::Sampled
+    }
+
+    fn samples(self) -> bool {
+        self.mode != Mode::Traced
+    }
+
+    fn in_windows(self) -> bool {
+        self.mode == Mode::SampledInWindows
     }
 
     fn watches_exec(self) -> bool {
@@ -125,7 +153,7 @@ impl LoadOptions {
             ("FOLLOW", u32::from(self.follow)),
             ("WATCH_EXEC", u32::from(self.watches_exec())),
             ("FILTERING", u32::from(self.filtering)),
-            ("SAMPLING", u32::from(self.sampling)),
+            ("SAMPLING", u32::from(self.samples())),
             ("STREAMING", u32::from(self.streaming)),
             ("AGGREGATING", u32::from(self.aggregate.is_some())),
             ("ROWS_LIMIT", self.aggregate.map_or(0, |sizes| sizes.functions)),
@@ -167,6 +195,10 @@ pub struct Kernel {
     ebpf: Ebpf,
     /// Programs for uprobe-multi links, where the kernel has those.
     multi: Option<multi::Programs>,
+    /// Where processes are traced in windows only: where it is told which.
+    windows: Option<WindowSwitch>,
+    /// What opens them, until it is taken.
+    opener: Option<(Windows, Receiver<WindowChange>)>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     threads: ThreadTable,
     /// Programs that are loaded later name these by their descriptors.
@@ -223,11 +255,19 @@ impl Kernel {
             .map_max_entries("EVENT_POSITIONS", sizes.rings)
             .load(OBJECT)
             .map_err(refused)?;
-        let multi =
-            if options.sampling { None } else { load_multi(&ebpf, &offsets, &globals, options.log_level) };
-        if multi.is_none() && !options.sampling {
+        let mut multi =
+            if options.hooks() { load_multi(&ebpf, &offsets, &globals, options.log_level) } else { None };
+        if multi.is_none() && options.hooks() {
             load_perf(&mut ebpf)?;
         }
+        let process_of = take(&mut ebpf, "PROCESS_OF");
+        let (windows, opener) = if options.in_windows() {
+            let programs = multi.as_mut().ok_or(AttachError::NoWindows)?;
+            let (switch, opener) = windows(&mut ebpf, programs, &process_of).map_err(AttachError::Windows)?;
+            (Some(switch), Some(opener))
+        } else {
+            (None, None)
+        };
         let rings = rings(&ebpf, sizes).map_err(AttachError::Rings)?;
         let threads = take(&mut ebpf, "THREADS");
         let totals = take(&mut ebpf, "TOTALS");
@@ -236,7 +276,7 @@ impl Kernel {
             processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
             interpreters: Array::try_from(take(&mut ebpf, "INTERPRETERS"))?,
             spaces: 0,
-            process_of: HashMap::try_from(take(&mut ebpf, "PROCESS_OF"))?,
+            process_of: HashMap::try_from(process_of)?,
             _threads: threads,
             tasks: HashMap::try_from(take(&mut ebpf, "TASKS"))?,
             mms: HashMap::try_from(take(&mut ebpf, "MMS"))?,
@@ -254,6 +294,8 @@ impl Kernel {
             logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,
             multi,
+            windows,
+            opener,
             offsets,
             images: Images::default(),
         };
@@ -271,6 +313,16 @@ impl Kernel {
             load_perf(&mut self.ebpf)?;
         }
         Ok(())
+    }
+
+    /// Are processes traced in windows?
+    pub fn in_windows(&self) -> bool {
+        self.windows.is_some()
+    }
+
+    /// What opens windows, and where it is told on which processes: once, if it was asked for when loading.
+    pub fn take_windows(&mut self) -> Option<(Windows, Receiver<WindowChange>)> {
+        self.opener.take()
     }
 
     fn start_tracepoints(&mut self, btf: &aya::Btf) -> Result<(), AttachError> {
@@ -312,6 +364,26 @@ fn rings(ebpf: &Ebpf, sizes: RingSizes) -> io::Result<Rings> {
         event_rings: sizes.rings,
         slots_per_ring: sizes.slots,
     })
+}
+
+/// What opens windows, and what tells it of processes.
+fn windows(
+    ebpf: &mut Ebpf,
+    programs: &mut multi::Programs,
+    process_of: &Map,
+) -> io::Result<(WindowSwitch, (Windows, Receiver<WindowChange>))> {
+    // For any kind of site: this program asks for the cookie.
+    let program = programs.get("window_start", Site(0))?.try_clone()?;
+    let process_of = duplicate(process_of).unwrap_or_else(|| Err(io::ErrorKind::InvalidInput.into()))?;
+    let process_of = MapData::from_fd(process_of).and_then(|data| HashMap::try_from(Map::HashMap(data)));
+    let windows = Windows::new(
+        take(ebpf, "WINDOWS"),
+        take(ebpf, "WINDOW_STARTS"),
+        process_of.map_err(io::Error::other)?,
+        program,
+    )?;
+    let (switch, changes) = WindowSwitch::new();
+    Ok((switch, (windows, changes)))
 }
 
 /// Loads the programs for perf events.

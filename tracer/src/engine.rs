@@ -18,6 +18,7 @@ use crate::{
     attach::monotonic_ns,
     decode::decode,
     event::{Event, ProcessIndex, Slot},
+    mix::ClosedWindow,
     pipeline::{CallSink, Ending, NoSink, Pipeline, PipelineOptions, ProcessAbout, ProcessTotals},
     receive::records,
     report::Report,
@@ -50,6 +51,8 @@ pub enum Message {
         /// Its name; escape where shown.
         name: String,
     },
+    /// What was counted in a window. Its functions were announced by records handed over before.
+    Window(ClosedWindow),
     /// What was counted of a process that is not followed any more.
     ProcessTotals(ProcessTotals),
     /// What the kernel side has added up by itself.
@@ -189,6 +192,7 @@ impl<S: CallSink> Worker<S> {
                 Ok(Message::ThreadName { process, pid, tid, name }) => {
                     self.pipeline.thread_name(process, pid, tid, &name);
                 }
+                Ok(Message::Window(window)) => self.pipeline.window(&window),
                 Ok(Message::ProcessTotals(totals)) => {
                     self.apart.iter_mut().for_each(|apart| apart.process_totals(&totals));
                     self.pipeline.process_totals(&totals);

@@ -14,6 +14,7 @@ mod thread;
 use self::core::Core;
 use crate::aggregate::Aggregate;
 use crate::event::{Event, ProcessIndex, Slot};
+use crate::mix::ClosedWindow;
 use crate::report::{Report, Status};
 pub use options::{Counts, Ending, PipelineOptions, ProcessTotals, SamplingCost, ThreadTotals};
 pub use processes::ProcessAbout;
@@ -69,6 +70,11 @@ impl<S: CallSink> Pipeline<S> {
     /// Adds what the kernel side has added up by itself.
     pub fn aggregate(&mut self, aggregate: &Aggregate) {
         self.core.aggregate(aggregate);
+    }
+
+    /// Takes in what was counted in a window. The functions in it have been announced.
+    pub fn window(&mut self, window: &ClosedWindow) {
+        self.core.window(window);
     }
 
     /// Takes in one event.

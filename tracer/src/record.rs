@@ -4,6 +4,7 @@
 mod followed;
 mod fuse;
 mod status_line;
+mod windows;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::Child, time::Duration};
 
@@ -15,7 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    attach::{AggregateSizes, Kernel, LoadOptions, Unknown, calibrate, monotonic_ns},
+    attach::{AggregateSizes, Kernel, LoadOptions, Mode, Unknown, calibrate, monotonic_ns},
+    budget::Costs,
     decode::decode,
     discover::{self, NotTraceable},
     engine::{Engine, Message},
@@ -32,6 +34,7 @@ use crate::{
 use followed::Followed;
 use fuse::{Fuse, Reading};
 use status_line::StatusLine;
+use windows::WindowThread;
 
 pub use fuse::Limits;
 
@@ -89,11 +92,22 @@ pub struct Options {
     pub ring_bytes: Option<u32>,
     /// What ends it early.
     pub limits: Limits,
+    /// What tracing may cost each process, as a share of its own time: then it is traced in windows.
+    pub max_overhead: Option<f64>,
     /// Add calls up in the kernel, in tables of these sizes; otherwise by events.
     pub aggregate: Option<AggregateSizes>,
 }
 
 impl Options {
+    /// How functions are seen.
+    fn mode(&self) -> Mode {
+        match (self.sample_rate, self.max_overhead) {
+            (_, Some(_)) => Mode::SampledInWindows,
+            (Some(_), None) => Mode::Sampled,
+            (None, None) => Mode::Traced,
+        }
+    }
+
     /// Are events of frames needed?
     fn streams(&self) -> bool {
         self.aggregate.is_none() || self.log.is_some()
@@ -181,6 +195,7 @@ struct Session {
     followed: Followed,
     filter: FunctionFilter,
     hit_cost_ns: u64,
+    windows: Option<WindowThread>,
     log_failure: Option<Failure>,
     fuse: Fuse,
     /// Why the fuse has blown.
@@ -197,7 +212,7 @@ impl Session {
             unknown: options.targets.unknown(),
             follow: options.follow,
             filtering: !options.filter.is_all(),
-            sampling: options.sample_rate.is_some(),
+            mode: options.mode(),
             streaming: options.streams(),
             aggregate: options.aggregate,
             log_level: log::max_level(),
@@ -206,9 +221,16 @@ impl Session {
             kernel.set_globs(&automaton)?;
         }
         let mut receiver = Receiver::new(&rings).context("map the rings of events")?;
-        let hit_cost_ns = match options.sample_rate {
-            None => calibrate::hit_cost_ns(&mut kernel)?,
-            Some(_) => 0,
+        let (hit_cost_ns, windows) = match (kernel.take_windows(), options.max_overhead) {
+            (Some((mut windows, changes)), Some(limit)) => {
+                let hit_ns = calibrate::window_hit_cost_ns(&mut kernel, &mut windows, &changes)?;
+                let costs = window_costs(hit_ns, options.sample_rate.unwrap_or(0));
+                let windows =
+                    WindowThread::start(windows, changes, limit, costs).context("start a thread")?;
+                (hit_ns, Some(windows))
+            }
+            _ if options.sample_rate.is_some() => (0, None),
+            _ => (calibrate::hit_cost_ns(&mut kernel)?, None),
         };
         let mut hits = Vec::new();
         while let Some(chunk) = Some(receiver.drain()).filter(|chunk| !chunk.is_empty()) {
@@ -250,8 +272,18 @@ impl Session {
         let child = held.map(Held::release).transpose().context("let the command run")?;
         let (filter, line) = (options.filter.clone(), StatusLine::new(options.duration));
         let fuse = Fuse::new(options.limits);
-        let session =
-            Self { receiver, engine, followed, filter, hit_cost_ns, log_failure, fuse, stopped: None, line };
+        let session = Self {
+            receiver,
+            engine,
+            followed,
+            filter,
+            hit_cost_ns,
+            windows,
+            log_failure,
+            fuse,
+            stopped: None,
+            line,
+        };
         Ok((session, child))
     }
 
@@ -311,12 +343,15 @@ impl Session {
                 .frame_events()
                 .into_iter()
                 .for_each(|events| self.engine.progress().set_aggregated(events));
-            self.line.show(elapsed, self.engine.progress(), self.followed.pids());
+            let windows = self.windows.as_ref().map(WindowThread::account);
+            self.line.show(elapsed, self.engine.progress(), windows, self.followed.pids());
         }
     }
 
     /// Hands the engine what is in the ring buffer, and does what it asks for.
     fn drain(&mut self) {
+        // What the ring buffer holds now names all functions that these windows have counted.
+        let windows = self.windows.as_mut().map(WindowThread::take).unwrap_or_default();
         while let Some(chunk) = Some(self.receiver.drain()).filter(|chunk| !chunk.is_empty()) {
             let full = Receiver::is_full(&chunk);
             if !self.filter.is_all() {
@@ -332,6 +367,9 @@ impl Session {
             if !full {
                 break;
             }
+        }
+        for window in windows {
+            self.engine.tell(Message::Window(window));
         }
         self.followed.serve(&self.engine);
     }
@@ -351,6 +389,7 @@ impl Session {
     }
 
     fn finish(mut self) -> Result<Report> {
+        let (windows, windowing) = self.windows.take().map(WindowThread::finish).unzip();
         let end_ns = self.followed.end_window()?;
         let threads = self.followed.threads(end_ns);
         let silent = self.followed.silent(end_ns);
@@ -366,13 +405,15 @@ impl Session {
             }
             self.engine.tell(Message::Records(chunk));
         }
+        windows.into_iter().flatten().for_each(|window| self.engine.tell(Message::Window(window)));
         let silent_note = silent.note();
         self.followed.tell_waiting_names(&self.engine);
         silent.events.into_iter().for_each(|event| self.engine.tell(Message::Event(event)));
         if let Some(aggregate) = aggregate {
             self.engine.tell(Message::Aggregate(aggregate));
         }
-        let (probe_hits, lost_tasks) = (self.followed.hits(), self.followed.lost_tasks());
+        let lost_tasks = self.followed.lost_tasks();
+        let probe_hits = windowing.map_or_else(|| self.followed.hits(), |windowing| windowing.hits);
         let (processes, mut notes) = self.followed.totals()?;
         notes.extend(silent_note);
         notes.extend(self.stopped.take());
@@ -386,9 +427,25 @@ impl Session {
             probe_hits,
             probe_cost_ns: probe_hits * self.hit_cost_ns,
             sampling,
+            windowing,
             notes,
         };
         Ok(self.engine.finish(ending))
+    }
+}
+
+/// What windows cost, of what a hit costs in a loop of our own.
+fn window_costs(hit_ns: u64, sample_rate: u32) -> Costs {
+    // In a real program a hit costs 5 to 18 % more: code runs slower after a trap.
+    const IN_PROGRAMS: f64 = 1.1;
+    // What the threads of a process do not get done while probes come and go, besides hits.
+    const WINDOW_NS: f64 = 1e5;
+    // With the interrupt, in a virtual machine.
+    const SAMPLE_NS: f64 = 16_000.0;
+    Costs {
+        hit_ns: hit_ns as f64 * IN_PROGRAMS,
+        window_ns: WINDOW_NS,
+        always: f64::from(sample_rate) * SAMPLE_NS / 1e9,
     }
 }
 

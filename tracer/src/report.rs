@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub(crate) mod sampled;
 pub mod table;
 mod thinned;
+mod windows;
 
 use std::cmp::Reverse;
 
@@ -19,6 +20,7 @@ use crate::event::Function;
 use crate::summary::FunctionSums;
 pub use sampled::{SampledFunction, Sampling};
 pub use thinned::{Thinned, Thinning};
+pub use windows::{CallShare, Windowing};
 
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -157,10 +159,13 @@ pub struct FunctionReport {
     /// What samples tell of it; absent: it was not sampled.
     #[serde(flatten)]
     pub sampled: Option<SampledFunction>,
+    /// How often it was called, relative to others; absent: calls were counted.
+    #[serde(flatten)]
+    pub call_share: Option<CallShare>,
 }
 
 /// Whether all was seen, what had to be made good, and what the run cost the traced processes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// Events received.
     pub events: u64,
@@ -212,6 +217,9 @@ pub struct Account {
     /// How it was sampled; absent: it was not, every call was traced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
+    /// How processes were traced in windows; absent: all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windowing: Option<Windowing>,
     /// What the reader should know besides.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -281,6 +289,7 @@ impl FunctionReport {
             late_ends: sums.late_ends,
             calls_made: sums.calls_made,
             sampled: None,
+            call_share: None,
         }
     }
 
@@ -302,7 +311,7 @@ impl FunctionReport {
 
     /// Was it called, on a stack, or did it move memory?
     fn was_seen(&self) -> bool {
-        self.activations > 0 || self.cum_wall_ns > 0 || self.self_rss_bytes != 0
+        self.activations > 0 || self.cum_wall_ns > 0 || self.self_rss_bytes != 0 || self.call_share.is_some()
     }
 
     /// Is this a function, not one of the rows for memory that no function is charged with?

@@ -1,11 +1,13 @@
 //! Samples: a timer on each CPU looks at the thread that it interrupts.
 
+use core::ptr;
+
 use aya_ebpf::programs::PerfEventContext;
 use tracer_common::{sample::origin, state::Process};
 
 use crate::{
     ids,
-    maps::{PROCESSES, SAMPLED, TASKS, THREADS},
+    maps::{PROCESSES, SAMPLED, TASKS, THREADS, WINDOWS, atomic_add},
     ring::{announce, count_loss},
     stack,
     thread::{noted, now},
@@ -26,11 +28,28 @@ pub(crate) fn tick(ctx: &PerfEventContext) {
     let process: *const Process = process;
     // SAFETY: a live map value.
     let pid = unsafe { (*process).pid };
+    if amid_probes(thread.process) {
+        return;
+    }
     thread.hits += 1;
     if !announce(time_ns, slot, thread, pid)
         || !stack::send_sample(slot, origin_of(ctx, thread.process), time_ns)
     {
         count_loss(thread.process);
+    }
+}
+
+/// Are there probes in the process, whose cost the sample would show as the program's? Counts samples left out.
+#[inline(always)]
+fn amid_probes(process: u32) -> bool {
+    let Some(window) = WINDOWS.get_ptr_mut(process) else { return false };
+    // SAFETY: a live map value, aligned to 8; the loader changes `probes` at any time.
+    unsafe {
+        let probes = ptr::read_volatile(&raw const (*window).probes) != 0;
+        if probes {
+            atomic_add(&raw mut (*window).samples_left_out, 1);
+        }
+        probes
     }
 }
 

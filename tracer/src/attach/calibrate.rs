@@ -4,7 +4,7 @@
 use std::{
     arch::global_asm,
     fs, hint, io,
-    sync::mpsc,
+    sync::mpsc::{self, Receiver},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,11 @@ use tracer_common::{
     site::{Form, Register, Unseen},
 };
 
-use super::{AttachError, Hooks, Kernel, uprobe::Target};
+use super::{
+    AttachError, Hooks, Kernel,
+    uprobe::Target,
+    windows::{WindowChange, Windows},
+};
 use crate::correction::Calibration;
 use crate::event::{Event, FrameEvent};
 use crate::python::{
@@ -65,6 +69,34 @@ pub fn hit_cost_ns(kernel: &mut Kernel) -> Result<u64, AttachError> {
     Ok(cost(kernel)?.unwrap_or(0))
 }
 
+/// The same for a start in a window.
+///
+/// # Errors
+/// If our own function can't be hooked, or only some of a process's threads can be.
+pub fn window_hit_cost_ns(
+    kernel: &mut Kernel,
+    windows: &mut Windows,
+    changes: &Receiver<WindowChange>,
+) -> Result<u64, AttachError> {
+    let hooks = hook(kernel)?;
+    let mut answer = Err(AttachError::NoWindows);
+    if let Ok(WindowChange::Add(target)) = changes.try_recv() {
+        let traced = measure(kernel, &hooks, || {
+            let open = windows.open(&target)?;
+            let traced = fastest();
+            windows.close(open).map(|_| traced)
+        })?;
+        answer = match traced {
+            Some(traced) => Ok(per_hit(traced.map_err(AttachError::Windows)?, 1)),
+            None => Err(AttachError::NoWindows),
+        };
+    }
+    drop(hooks);
+    // That windows are not opened on us any more.
+    let _ = changes.try_recv();
+    answer
+}
+
 /// How a call's two hits are divided by their readings of the clock, from the events that [`hit_cost_ns`] has caused;
 /// `None`: there are none. Medians, so that what interrupts the loop does not matter.
 pub fn calibration(events: impl Iterator<Item = Event>) -> Option<Calibration> {
@@ -94,21 +126,33 @@ fn median(mut values: Vec<u64>) -> Option<u64> {
 
 /// `None`: the hits were not seen.
 fn cost(kernel: &mut Kernel) -> Result<Option<u64>, AttachError> {
-    let path = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
-    let hooks = match file_offset(pytracer_calibration_call as *const () as usize) {
-        Ok(offset) => kernel.hook(&path, &plan(offset), Target::Pid(std::process::id()))?,
-        Err(source) => {
-            let what = "our own function".into();
-            return Err(AttachError::Site { what, path, address: 0, source, hint: "" });
-        }
-    };
-    let cost = measure(kernel, &hooks);
-    drop(hooks);
-    cost
+    let hooks = hook(kernel)?;
+    Ok(measure(kernel, &hooks, fastest)?.map(|traced| per_hit(traced, 2)))
 }
 
-/// On a thread of its own, to see whether such threads are followed.
-fn measure(kernel: &mut Kernel, hooks: &Hooks) -> Result<Option<u64>, AttachError> {
+/// What the loop itself takes, two nanoseconds a call, is left in.
+fn per_hit(traced: Duration, hits_per_call: u32) -> u64 {
+    (traced.as_nanos() / u128::from(CALLS * hits_per_call)) as u64
+}
+
+/// Hooks our own function.
+fn hook(kernel: &mut Kernel) -> Result<Hooks, AttachError> {
+    let path = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+    match file_offset(pytracer_calibration_call as *const () as usize) {
+        Ok(offset) => kernel.hook(&path, &plan(offset), Target::Pid(std::process::id())),
+        Err(source) => {
+            let what = "our own function".into();
+            Err(AttachError::Site { what, path, address: 0, source, hint: "" })
+        }
+    }
+}
+
+/// Runs the loop on a thread of its own, to see whether such threads are followed. `None`: they are not.
+fn measure<T: Send>(
+    kernel: &mut Kernel,
+    hooks: &Hooks,
+    run: impl FnOnce() -> T + Send,
+) -> Result<Option<T>, AttachError> {
     let pid = std::process::id();
     let process = kernel.add_process(pid, hooks.image.number(), 0)?;
     let (tell, told) = mpsc::channel();
@@ -116,20 +160,19 @@ fn measure(kernel: &mut Kernel, hooks: &Hooks) -> Result<Option<u64>, AttachErro
     std::thread::scope(|scope| {
         scope.spawn(move || {
             // Fails only if nobody wants to know.
-            let _ = tell.send((own_tid(), fastest()));
+            let _ = tell.send((own_tid(), run()));
             // Until the other end is dropped: the kernel side must not see this thread end.
             let _ = ended.recv();
         });
         let measured = told.recv();
-        let seen = measured.is_ok_and(|(tid, _)| kernel.thread(tid).is_some_and(|thread| thread.hits > 0));
+        let tid = measured.as_ref().map(|&(tid, _)| tid);
+        let seen = tid.is_ok_and(|tid| kernel.thread(tid).is_some_and(|thread| thread.hits > 0));
         kernel.remove_process(pid, process)?;
-        for tid in measured.iter().map(|(tid, _)| *tid).chain([own_tid()]) {
+        for tid in tid.into_iter().chain([own_tid()]) {
             kernel.forget_thread(tid)?;
         }
         drop(end);
-        // What the loop itself takes, two nanoseconds a call, is left in.
-        let cost = |traced: Duration| (traced.as_nanos() / u128::from(CALLS * 2)) as u64;
-        Ok(measured.ok().filter(|_| seen).map(|(_, traced)| cost(traced)))
+        Ok(measured.ok().filter(|_| seen).map(|(_, result)| result))
     })
 }
 

@@ -62,6 +62,14 @@ pub enum AttachError {
     /// Mapping the single numbers failed.
     #[error("can't map the kernel side's counters: {0}")]
     Totals(io::Error),
+    /// No probes that can be put in place and taken away quickly.
+    #[error(
+        "a budget (--max-overhead) needs uprobe-multi links that see every thread, Linux 6.10 and later: leave it out, or take --source sample"
+    )]
+    NoWindows,
+    /// Windows can't be opened.
+    #[error("can't open windows: {0}")]
+    Windows(io::Error),
     /// A probe could not be placed.
     #[error("can't hook {what} in {path} at {address:#x}: {source}{hint}")]
     Site {

@@ -19,6 +19,7 @@ use super::{
     error::site_error,
     multi, release, uprobe,
     uprobe::{Target, Uprobe, UprobeSpec},
+    windows::InWindows,
 };
 use crate::python::plan::{Meaning, Plan, ProbeSite};
 
@@ -29,6 +30,8 @@ pub struct Hooks {
     pub image: ImageIndex,
     /// Descriptors of each probe, or of each link: closing them takes the probes away.
     probes: Vec<Vec<OwnedFd>>,
+    /// Where starts are hooked in windows only: those of this process.
+    _in_windows: Option<InWindows>,
 }
 
 impl Drop for Hooks {
@@ -146,12 +149,20 @@ impl Kernel {
         target: Target,
     ) -> Result<Hooks, AttachError> {
         let number = image.number();
+        let (plan, in_windows) = match (&self.windows, target) {
+            (Some(windows), Target::Pid(pid)) => {
+                let added = windows.add(pid, path, number as u8, plan);
+                let added = added.map_err(|source| site_error(path, &plan.sites[0], source))?;
+                (&always_hooked(plan), Some(added))
+            }
+            _ => (plan, None),
+        };
         let probes = match &mut self.multi {
             Some(programs) => hook_multi(programs, program_of, path, plan, number as u8, target)?,
             None => self.hook_perf(program_of, path, plan, number as u8, target)?,
         };
         self.layouts.set(number, Layout { ready: 1, ..plan.layout }, 0)?;
-        Ok(Hooks { image, probes })
+        Ok(Hooks { image, probes, _in_windows: in_windows })
     }
 
     fn hook_perf(
@@ -179,6 +190,13 @@ impl Kernel {
             })
             .collect()
     }
+}
+
+/// What is hooked all the time where starts are hooked in windows only: that a function's address is free for another.
+fn always_hooked(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    plan.sites.retain(|site| site.meaning == Meaning::CodeFreed);
+    plan
 }
 
 /// One link for all sites of a meaning that share a program.

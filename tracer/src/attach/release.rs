@@ -52,8 +52,8 @@ fn start_closer(groups: &[Vec<OwnedFd>], go: &PipeReader) -> Option<libc::pid_t>
     }
 }
 
-/// Closes all descriptors but these, given in order.
-fn close_all_but(kept: &[RawFd]) {
+/// Closes all descriptors but these, given in order. Makes system calls only.
+pub(super) fn close_all_but(kept: &[RawFd]) {
     let mut from = 0;
     for &descriptor in kept {
         if descriptor > from {

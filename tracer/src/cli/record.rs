@@ -50,6 +50,7 @@ const STOPPED: u8 = 4;
   pytracer record -p 4242 -o rec --min-duration 1ms --min-rss 64K
   pytracer record --all -o rec --max-size 2GB
   pytracer record -p 4242 --stop-at-cost 30% --stop-at-rate 500k
+  pytracer record -p 4242 --duration 1m --max-overhead 5%
 
 Processes are taken that any of -p, --name, --cgroup, --container and --uid matches, also those that start later;
 `pytracer ps` with the same options lists them.
@@ -81,9 +82,13 @@ pub(super) struct Arguments {
     /// Where the events come from: the eval loop, the USDT probes of builds with dtrace, or samples without any probe
     #[arg(long, value_name = "SOURCE", default_value = "auto")]
     source: SourceChoice,
-    /// With --source sample: how often each CPU is looked at, times a second [default: 199]
+    /// With --source sample or --max-overhead: how often each CPU is looked at, times a second [default: 199]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: Option<u32>,
+    /// Cost each process no more than this share of its own time: 5%. Times are then of samples, and calls are counted in
+    /// windows, which tell how often functions are called relative to each other
+    #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["all", "aggregate", "function", "file"])]
+    max_overhead: Option<f64>,
     /// Who adds calls up: the kernel, where the numbers can't be lost and pytracer uses next to no CPU time, or pytracer, of
     /// a stream of events. [default: kernel; stream with -o, --function, --file and views that need the event log]
     #[arg(long, value_enum, value_name = "WHERE", conflicts_with_all = ["function", "file"])]
@@ -131,7 +136,8 @@ impl Arguments {
             Targets::Command(self.command)
         };
         let view = self.view.options();
-        let sample_rate = (self.source == SourceChoice::Sample).then_some(self.rate.unwrap_or(SAMPLE_RATE));
+        let samples = self.source == SourceChoice::Sample || self.max_overhead.is_some();
+        let sample_rate = samples.then_some(self.rate.unwrap_or(SAMPLE_RATE));
         refuse_for_samples(sample_rate, self.rate, self.aggregate, &view);
         let filter = FunctionFilter::new(&self.function, &self.file)?;
         let (log, _folder) = event_log(self.log, &view, sample_rate.is_some())?;
@@ -149,6 +155,7 @@ impl Arguments {
             ring_bytes: self.ring_size,
             limits: self.stop.limits(),
             aggregate: (self.aggregate.unwrap_or(usual) == Adder::Kernel).then_some(sizes),
+            max_overhead: self.max_overhead,
         };
         let Outcome { report, exit_code, stopped, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
@@ -183,7 +190,7 @@ fn refuse_for_samples(
     view: &ViewOptions,
 ) {
     let wrong = match (sample_rate, rate) {
-        (None, Some(_)) => Some("--rate is for --source sample"),
+        (None, Some(_)) => Some("--rate is for --source sample and --max-overhead"),
         (Some(_), _) if aggregate.is_some() => Some("--aggregate is for calls, which samples do not tell"),
         (Some(_), _) => view.why_not_sampled(),
         (None, None) => None,
@@ -213,6 +220,13 @@ fn event_log(
     let kind = if sampled { LogKind::Samples } else { LogKind::Calls };
     let options = LogOptions { kind, arguments: std::env::args().collect(), ..LogOptions::default() };
     Ok((Some((folder.path().to_owned(), options)), Some(folder)))
+}
+
+/// A share between 0.1 and 100 percent, as a fraction of 1.
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    let share = number.filter(|number| (0.1..=100.0).contains(number)).map(|number| number / 100.0);
+    share.ok_or_else(|| "not a share between 0.1% and 100%: write 5%".into())
 }
 
 /// A time that is not 0.

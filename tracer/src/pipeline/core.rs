@@ -1,5 +1,7 @@
 //! The wired stages without their sink.
 
+use std::collections::BTreeMap;
+
 use super::instances::{Instances, SUSPENDS};
 use super::processes::Processes;
 use super::sampled::Sampled;
@@ -8,8 +10,9 @@ use super::{CallSink, Counts, Ending, PipelineOptions, ProcessTotals};
 use crate::aggregate::Aggregate;
 use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
 use crate::event::{Cause, Event, Function, FunctionId, Member, Origin, ProcessIndex, Sample, Slot};
-use crate::functions::Functions;
-use crate::report::{Account, FunctionReport, Report, Status, Window};
+use crate::functions::{Functions, Row};
+use crate::mix::{CallMix, ClosedWindow};
+use crate::report::{Account, CallShare, FunctionReport, Report, Status, Window, Windowing};
 use crate::summary::Summary;
 
 /// All but the sink, so that a report in mid-run can end a copy of it.
@@ -20,6 +23,8 @@ pub(super) struct Core {
     pub(super) processes: Processes,
     threads: Vec<Option<Box<Thread>>>,
     summary: Summary,
+    /// Calls counted in windows, by process.
+    mixes: Vec<CallMix>,
     instances: Instances,
     sampled: Option<Sampled>,
     pub(super) counts: Counts,
@@ -27,6 +32,7 @@ pub(super) struct Core {
     probe_hits: u64,
     probe_cost_ns: u64,
     pub(super) notes: Vec<String>,
+    windowing: Option<Windowing>,
     pub(super) latest_ns: u64,
     pub(super) ended_ns: Option<u64>,
 }
@@ -41,6 +47,7 @@ impl Core {
             processes: Processes::default(),
             threads: Vec::new(),
             summary: Summary::default(),
+            mixes: Vec::new(),
             instances: Instances::default(),
             sampled,
             counts: Counts::default(),
@@ -48,6 +55,7 @@ impl Core {
             probe_hits: 0,
             probe_cost_ns: 0,
             notes: Vec::new(),
+            windowing: None,
             ended_ns: None,
         }
     }
@@ -328,6 +336,7 @@ impl Core {
             sampled.set_cost(cost);
         }
         self.notes.extend(ending.notes.iter().cloned());
+        self.windowing = ending.windowing;
         self.ended_ns = Some(ending.end_ns);
     }
 
@@ -348,6 +357,23 @@ impl Core {
             self.processes.get_mut(number).memory = memory.clone();
         }
         self.counts.add(&aggregate.counts);
+    }
+
+    /// Takes in a window, whose functions have been announced.
+    pub(super) fn window(&mut self, window: &ClosedWindow) {
+        let process = self.processes.number(window.process);
+        if process >= self.mixes.len() {
+            self.mixes.resize_with(process + 1, CallMix::default);
+        }
+        let mut starts = BTreeMap::<Row, (u64, u64)>::new();
+        for &(function, calls, resumes) in &window.starts {
+            if let Some(row) = self.functions.row(function, process) {
+                let sums = starts.entry(row).or_default();
+                *sums = (sums.0 + calls, sums.1 + resumes);
+            }
+        }
+        let starts = starts.into_iter().map(|(row, (calls, resumes))| (row, calls, resumes));
+        self.mixes[process].add(window.length, starts);
     }
 
     pub(super) fn process_totals(&mut self, totals: &ProcessTotals) {
@@ -386,6 +412,7 @@ impl Core {
                 no_slot: counts.no_slot,
                 thinned: None,
                 sampling: self.sampled.as_ref().map(Sampled::account),
+                windowing: self.windowing,
                 notes: self.notes.clone(),
             },
         }
@@ -395,10 +422,12 @@ impl Core {
         let rows = self.functions.rows().iter().enumerate().map(|(row, name)| {
             let process = (name.process, self.processes.get(name.process).pid);
             let sums = self.summary.row(row);
-            match self.sampled {
+            let report = match self.sampled {
                 None => FunctionReport::new(process, name.function.as_ref(), &sums),
                 Some(_) => FunctionReport::sampled(process, name.function.as_ref(), &sums),
-            }
+            };
+            let share = self.mixes.get(name.process).and_then(|mix| mix.share(row as Row));
+            FunctionReport { call_share: share.map(CallShare::from), ..report }
         });
         let no_frame =
             self.sampled.iter().flat_map(Sampled::no_frame).map(|(number, sums)| {

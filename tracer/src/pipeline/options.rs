@@ -3,6 +3,7 @@
 use crate::correction::Calibration;
 use crate::event::{ProcessIndex, Slot};
 use crate::filter::FunctionFilter;
+use crate::report::Windowing;
 
 /// What a pipeline has to know before the first event.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct Ending {
     pub probe_cost_ns: u64,
     /// What sampling took, if it was sampled.
     pub sampling: Option<SamplingCost>,
+    /// How processes were traced in windows, if they were.
+    pub windowing: Option<Windowing>,
     /// What the reader of the report should know besides.
     pub notes: Vec<String>,
 }

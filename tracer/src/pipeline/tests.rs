@@ -503,6 +503,7 @@ fn calls_open_at_the_end_are_cut_off_and_counted() {
         probe_hits: 10,
         probe_cost_ns: 4000,
         sampling: None,
+        windowing: None,
         notes: vec!["note".into()],
     };
     run.pipeline.finish(&ending);

@@ -176,7 +176,8 @@ impl Followed {
         let pid = pid_words(pid, &discover::inner_pids(pid));
         let how = match &self.sampler {
             None => format!("{source} ({sites} sites)"),
-            Some(sampler) => sampler.to_string(),
+            Some(sampler) if self.hooks() => format!("{sampler}, calls counted in windows ({sites} sites)"),
+            Some(sampler) => format!("{sampler}, no probes"),
         };
         Ok(Some(format!("attached to process {pid}: CPython {version}, {how}")))
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{engine::Progress, units};
+use crate::{engine::Progress, report::Windowing, units};
 
 /// Shown only where standard error is a terminal.
 #[derive(Debug)]
@@ -27,16 +27,28 @@ impl StatusLine {
         self.terminal
     }
 
-    /// Shows elapsed time, events per second, losses, and resident memory of the processes together.
-    pub(super) fn show(&mut self, elapsed: Duration, progress: &Progress, pids: impl Iterator<Item = u32>) {
+    /// Shows elapsed time, events per second, losses, and resident memory of the processes together; how windows go, if
+    /// there are any.
+    pub(super) fn show(
+        &mut self,
+        elapsed: Duration,
+        progress: &Progress,
+        windows: Option<Windowing>,
+        pids: impl Iterator<Item = u32>,
+    ) {
         let events = progress.events();
         let seconds = self.since.elapsed().as_secs_f64().max(0.001);
         let rate = (events.saturating_sub(self.events) as f64 / seconds) as u64;
         (self.events, self.since) = (events, Instant::now());
         let rss: i64 = pids.map(resident_bytes).sum();
         let of = self.duration.map(|duration| format!(" of {}s", duration.as_secs_f64())).unwrap_or_default();
+        let windows = windows.map_or_else(String::new, |windows| {
+            let percent = |share: f64| format!("{:.1} %", share * 100.0);
+            let (observed, cost) = (percent(windows.observed), percent(windows.believed_overhead));
+            format!("  {observed} observed  cost {cost} of {}", percent(windows.max_overhead))
+        });
         let text = format!(
-            "{:.1}s{of}  {rate} events/s  {} lost  RSS {}",
+            "{:.1}s{of}  {rate} events/s  {} lost  RSS {}{windows}",
             elapsed.as_secs_f64(),
             progress.lost(),
             units::size(rss.max(0) as u64)

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tracer_common::limits::SAMPLE_FRAMES;
 
 use super::fit::cut_middle;
-use super::{Account, FunctionReport, ProcessReport, Report, SampledFunction, Sampling};
+use super::{Account, FunctionReport, ProcessReport, Report, SampledFunction, Sampling, Windowing};
 use crate::correction::Calibration;
 use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
@@ -165,7 +165,8 @@ fn resident(bytes: i64) -> String {
 
 fn cost(account: &Account, window_ns: u64) -> String {
     if let Some(sampling) = &account.sampling {
-        return sampled(sampling, account, window_ns);
+        let windows = account.windowing.as_ref().map(in_windows).unwrap_or_default();
+        return sampled(sampling, account, window_ns) + &windows;
     }
     if account.cost_unknown {
         return "times include the probes' own cost: not known, the recording was cut off\n".to_owned();
@@ -192,6 +193,25 @@ fn cost(account: &Account, window_ns: u64) -> String {
             duration(inside_ns),
             duration(outside_ns),
         );
+    }
+    out
+}
+
+/// How calls were counted in windows, and what all is believed to have cost.
+fn in_windows(windowing: &Windowing) -> String {
+    let &Windowing { max_overhead, believed_overhead, observed, windows, starts, beyond, .. } = windowing;
+    let share = |share: f64| format!("{:.1} %", share * 100.0);
+    let mut out = format!(
+        "calls are relative to each other: counted in {} windows, {} of the time, {} calls and resumptions in all\n\
+         believed to have cost {} of the traced programs' own time, samples included; the budget is {}\n",
+        count(windows),
+        share(observed),
+        count(starts),
+        share(believed_overhead),
+        share(max_overhead),
+    );
+    if beyond > 0 {
+        let _ = writeln!(out, "{} of them were of functions for which there was no room", count(beyond));
     }
     out
 }

@@ -1,6 +1,7 @@
 //! The report for people: a table as wide as the terminal, and the lines below it that say how far to trust it.
 
 mod sampled;
+mod windows;
 
 use std::cmp::{Ordering, Reverse};
 use std::io::IsTerminal as _;
@@ -196,13 +197,19 @@ fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String
     let layout = options.layout();
     let is_sampled = rows.iter().any(|row| row.sampled.is_some());
     let columns = if is_sampled { sampled::header(layout) } else { header(layout) };
-    let header: Vec<_> = std::iter::once(noun.one).chain(columns.iter().copied()).collect();
+    // Counted in windows: how often, relative to each other.
+    let has_shares = rows.iter().any(|row| row.call_share.is_some());
+    let shares: &[_] = if has_shares { windows::header(layout) } else { &[] };
+    let header: Vec<_> = std::iter::once(noun.one).chain(columns.iter().chain(shares).copied()).collect();
     let rows = rows.iter().map(|row| {
         let place = if row.line == 0 { row.file.clone() } else { format!("{}:{}", row.file, row.line) };
-        let cells = match &row.sampled {
+        let mut cells = match &row.sampled {
             Some(of) => sampled::cells(row, of, layout),
             None => numbers(row, layout),
         };
+        if has_shares {
+            cells.extend(windows::cells(row, layout));
+        }
         GridRow { name: row.function.clone(), place, cells }
     });
     grid(&header, &rows.collect::<Vec<_>>(), options)

@@ -40,6 +40,11 @@ impl Image {
 }
 
 impl Followed {
+    /// Are probes put in place at all?
+    pub(super) fn hooks(&self) -> bool {
+        self.sampler.is_none() || self.kernel.in_windows()
+    }
+
     /// The image of a process, made known to the kernel side, and with `--all` hooked, unless that is done.
     pub(super) fn image_of(&mut self, process: &PythonProcess) -> Result<ImageKey> {
         let key = image_key(&process.image);
@@ -58,7 +63,7 @@ impl Followed {
         let shown_path = process.image.shown_path.clone();
         let file = File::open(path).context("open its interpreter")?;
         let index = self.kernel.new_image(plan)?;
-        let hooks = if self.all && self.sampler.is_none() {
+        let hooks = if self.all && self.hooks() {
             let hooks = self.kernel.hook_image(index.clone(), path, plan, Target::All);
             Some(hooks.map_err(|error| at_path(error, &shown_path))?)
         } else {
@@ -78,7 +83,7 @@ impl Followed {
         let Some(image) = self.images.get(&key).filter(|image| image.hooks.is_none()) else {
             return Ok(None);
         };
-        if self.sampler.is_some() {
+        if !self.hooks() {
             return Ok(None);
         }
         let Some(plan) = image.plan() else { return Ok(None) };

@@ -116,7 +116,7 @@ impl Sampler {
 
 impl fmt::Display for Sampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sampled at {} Hz, no probes", self.rate)
+        write!(f, "sampled at {} Hz", self.rate)
     }
 }
 
