@@ -1,8 +1,15 @@
 //! What a test needs of the kernel, and what it must find there afterwards.
 
-use std::{collections::BTreeSet, fs, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+    process::Command,
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::Python;
 
 /// Fails the test of a process that is not root's.
 ///
@@ -31,6 +38,26 @@ impl Loaded {
     pub fn exceeds(&self, before: &Self) -> bool {
         !self.programs.is_subset(&before.programs) || !self.links.is_subset(&before.links)
     }
+}
+
+/// Addresses of a process at which a breakpoint stands in the place of an instruction of its interpreter.
+///
+/// # Panics
+///
+/// If the process has ended.
+pub fn breakpoints(python: Python, pid: u32) -> Vec<u64> {
+    const BREAKPOINT: u8 = 0xcc;
+    let plan =
+        ::tracer::python::plan(&python.image()).unwrap_or_else(|error| panic!("plan CPython: {error}"));
+    let bias = ::tracer::discover::inspect(pid).expect("it runs").bias;
+    let memory = File::open(format!("/proc/{pid}/mem")).expect("open the target's memory");
+    let byte_at = |address| {
+        let mut byte = [0];
+        memory.read_exact_at(&mut byte, address).expect("read the target's memory");
+        byte[0]
+    };
+    let sites = plan.sites.iter().map(|site| site.address + bias);
+    sites.filter(|&address| byte_at(address) == BREAKPOINT).collect()
 }
 
 /// The probes that live in tracefs, which outlive whoever made them.

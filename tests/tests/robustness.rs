@@ -1,11 +1,11 @@
 //! Whatever happens to pytracer, the target runs on and nothing is left in the kernel.
 
-use std::{fs::File, os::unix::fs::FileExt as _, time::Duration};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::{
     Python, Target, Tracer,
-    kernel::{Loaded, lasting_probes},
+    kernel::{Loaded, breakpoints, lasting_probes},
     on_all_pythons, wait,
 };
 
@@ -34,27 +34,12 @@ fn killed(python: Python) {
     works_on(target);
 }
 
-/// Addresses of the target at which a breakpoint stands in the place of an instruction of the interpreter's file.
-fn breakpoints(python: Python, target: &Target) -> Vec<u64> {
-    const BREAKPOINT: u8 = 0xcc;
-    let plan = tracer::python::plan(&python.image()).unwrap_or_else(|error| panic!("plan CPython: {error}"));
-    let bias = tracer::discover::inspect(target.pid()).expect("it runs").bias;
-    let memory = File::open(format!("/proc/{}/mem", target.pid())).expect("open the target's memory");
-    let byte_at = |address| {
-        let mut byte = [0];
-        memory.read_exact_at(&mut byte, address).expect("read the target's memory");
-        byte[0]
-    };
-    let sites = plan.sites.iter().map(|site| site.address + bias);
-    sites.filter(|&address| byte_at(address) == BREAKPOINT).collect()
-}
-
 /// Killed at any moment around the end, when the probes are on their way out, none stays in the target's code.
 fn killed_while_letting_go(python: Python) {
     let before = Loaded::now();
     let mut target = Target::start(python, "busy.py", &["--rounds", "2", "--size", "1000000000"]);
     let tracer = Tracer::attach(&[&target], &[]);
-    assert!(!breakpoints(python, &target).is_empty(), "the test sees a breakpoint");
+    assert!(!breakpoints(python, target.pid()).is_empty(), "the test sees a breakpoint");
     drop(tracer);
     target.go();
     for step in 0..12 {
@@ -62,7 +47,7 @@ fn killed_while_letting_go(python: Python) {
         std::thread::sleep(Duration::from_millis(98 + 4 * step));
         tracer.kill();
         wait::until("the kernel's programs are gone", || !Loaded::now().exceeds(&before));
-        assert_eq!(breakpoints(python, &target), [0; 0], "killed {} ms after the end", 4 * step);
+        assert_eq!(breakpoints(python, target.pid()), [0; 0], "killed {} ms after the end", 4 * step);
     }
     assert!(target.lives());
     target.kill();
