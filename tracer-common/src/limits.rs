@@ -4,8 +4,7 @@
 pub const THREADS: u32 = 16_384;
 /// Traced processes that may be alive at once. Index 0 means "none".
 pub const PROCESSES: u32 = 1_024;
-/// Interpreter images hooked at once: distinct files with `--all`, else one for each process. The index must fit a
-/// [`crate::site::Site`].
+/// Interpreter images hooked at once: distinct files. The index must fit a [`crate::site::Site`].
 pub const IMAGES: u32 = 256;
 /// Entries of the direct-mapped cache from a RESUME instruction's address to its function. A power of two.
 pub const INSTRUCTION_CACHE: u32 = 16_384;
@@ -40,4 +39,4 @@ pub const WAITING_NAMES: u32 = 8_192;
 /// Least size of a CPU's event ring by default.
 pub const CPU_RING_BYTES: u32 = 1 << 20;
 /// Most that the ring buffer for all other records takes, in bytes.
-pub const SHARED_RING_BYTES: u32 = 8 << 20;
+pub const SHARED_RING_BYTES: u32 = 4 << 20;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Chunks that may wait to be decoded; the ring buffer fills when there are more, and counts what it loses.
-const WAITING_CHUNKS: usize = 64;
+const WAITING_CHUNKS: usize = 32;
 /// How often the event log is told of the time, when no events come.
 const TICK: Duration = Duration::from_millis(250);
 

@@ -77,7 +77,7 @@ impl Receiver {
         )?;
         // SAFETY: the ring owns its descriptor and keeps it as long as it lives.
         let shared = unsafe { AsyncFd::register_with_interest(shared, Interest::READABLE)? };
-        Ok(Self { shared, events, buffer: BytesMut::new() })
+        Ok(Self { shared, events, buffer: BytesMut::with_capacity(CHUNK_BYTES) })
     }
 
     /// Waits until the kernel side asks to be served at once.
@@ -90,7 +90,6 @@ impl Receiver {
 
     /// What is there, up to about one chunk; empty if nothing is. More may be waiting when a chunk is full.
     pub fn drain(&mut self) -> Bytes {
-        self.buffer.reserve(CHUNK_BYTES);
         let until_ns = monotonic_ns();
         // The names last: those of all functions in the event rings are there then.
         self.events.iter_mut().for_each(Source::look);
@@ -101,7 +100,10 @@ impl Receiver {
         let mut sources: Vec<_> = std::iter::once(shared).chain(events).collect();
         merge(&mut sources, until_ns, &mut self.buffer);
         sources.into_iter().for_each(Source::release);
-        self.buffer.split().freeze()
+        // No larger than it has to be: many may be waiting to be decoded.
+        let chunk = Bytes::copy_from_slice(&self.buffer);
+        self.buffer.clear();
+        chunk
     }
 
     /// Is a chunk so full that more may be waiting?

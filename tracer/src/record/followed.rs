@@ -7,12 +7,13 @@ mod events;
 mod images;
 mod sampling;
 mod selected;
+mod sharing;
 mod silent;
 mod threads;
 mod trust;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     thread::JoinHandle,
 };
 
@@ -44,7 +45,7 @@ struct Process {
     start_ticks: u64,
     /// Command line; escape where shown.
     command: String,
-    /// Its own probes; with `--all` they belong to the image.
+    /// Its own probes; where processes share them they belong to the image.
     hooks: Option<Hooks>,
     image: ImageKey,
     /// It was not asked for: a traced process forked it.
@@ -69,6 +70,8 @@ pub(super) struct Followed {
     processes: BTreeMap<ProcessIndex, Process>,
     images: HashMap<ImageKey, Image>,
     all: bool,
+    /// Files whose processes have the same probes, because many of them are traced.
+    shared: HashSet<ImageKey>,
     /// Names of threads are asked for.
     names_threads: bool,
     /// Processes that match are taken up when they call exec.
@@ -100,6 +103,7 @@ impl Followed {
             processes: BTreeMap::new(),
             images: HashMap::new(),
             all: false,
+            shared: HashSet::new(),
             names_threads: false,
             selectors: None,
             young: HashMap::new(),
@@ -143,7 +147,7 @@ impl Followed {
         hooked
     }
 
-    /// Hooks the process alone, or with `--all` its image, unless that is done.
+    /// Hooks the process alone, or where processes share their probes its image, unless that is done.
     fn hook_found(&mut self, process: PythonProcess) -> Result<Hooked> {
         let image = self.image_of(&process);
         let hooks = image.and_then(|image| Ok((image, self.hook_process(image, process.pid)?)));
@@ -251,7 +255,9 @@ impl Followed {
         let running = running.map(|&index| Ok(totals(index, &self.kernel.process(index)?)));
         let running = running.collect::<Result<_>>()?;
         let mut notes = std::mem::take(&mut self.notes);
-        notes.extend(std::mem::take(&mut self.children).notes(Totals::of(&self.kernel).not_followed));
+        let counted = Totals::of(&self.kernel);
+        notes.extend(std::mem::take(&mut self.children).notes(counted.not_followed));
+        notes.extend(self.sharing_note(counted.stray_hits.saturating_sub(self.before.stray_hits)));
         if !self.kernel.follows_memory() {
             notes.push(
                 "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"

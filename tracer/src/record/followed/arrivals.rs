@@ -83,7 +83,7 @@ impl Followed {
         let over = |event: &Event| matches!(*event, Event::Exit { process, .. } if process == index);
         if later.iter().any(over) || start_ticks == 0 {
             self.children.ended_before();
-        } else if !self.all && self.hooks() {
+        } else if !self.all && !self.has_shared_probes(key) && self.hooks() {
             match self.hook_process(key, pid) {
                 Ok(hooks) => {
                     self.children.hooked_after_fork(monotonic_ns().saturating_sub(time_ns));
@@ -96,7 +96,7 @@ impl Followed {
                 Err(error) => self.children.failed(format!("process {pid}: {}", one_line(&error))),
             }
         }
-        if process.hooks.is_some() || self.all || !self.hooks() {
+        if process.hooks.is_some() || self.has_shared_probes(key) || !self.hooks() {
             debug!("process {pid} is followed from its fork on");
         }
         self.introduce(index, process, Some(parent), engine);

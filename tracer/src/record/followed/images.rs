@@ -25,8 +25,8 @@ pub(super) struct Image {
     /// Open: its processes come and go, and with them the paths that lead to it.
     file: File,
     /// Where its first process has it.
-    shown_path: PathBuf,
-    /// With `--all`: probes in all processes.
+    pub(super) shown_path: PathBuf,
+    /// Probes in all processes: with `--all`, or because many are traced.
     pub(super) hooks: Option<Hooks>,
     /// Its probes have failed their checks: it is hooked no more.
     pub(super) distrusted: bool,
@@ -45,7 +45,8 @@ impl Followed {
         self.sampler.is_none() || self.kernel.in_windows()
     }
 
-    /// The image of a process, made known to the kernel side, and with `--all` hooked, unless that is done.
+    /// The image of a process, made known to the kernel side, and hooked if its processes share their probes, unless that is
+    /// done.
     pub(super) fn image_of(&mut self, process: &PythonProcess) -> Result<ImageKey> {
         let key = image_key(&process.image);
         if let Some(known) = self.images.get(&key) {
@@ -63,7 +64,9 @@ impl Followed {
         let shown_path = process.image.shown_path.clone();
         let file = File::open(path).context("open its interpreter")?;
         let index = self.kernel.new_image(plan)?;
-        let hooks = if self.all && self.hooks() {
+        // Windows are opened on one process at a time.
+        let shares = self.hooks() && !self.kernel.in_windows();
+        let hooks = if shares && (self.all || self.shared.contains(&key)) {
             let hooks = self.kernel.hook_image(index.clone(), path, plan, Target::All);
             Some(hooks.map_err(|error| at_path(error, &shown_path))?)
         } else {
@@ -78,9 +81,15 @@ impl Followed {
         self.images.iter().find(|(_, image)| image.index.number() == number).map(|(&key, _)| key)
     }
 
-    /// Probes for one process; none of its own with `--all`.
+    /// Do all processes of an image have the same probes?
+    pub(super) fn has_shared_probes(&self, key: ImageKey) -> bool {
+        self.images.get(&key).is_some_and(|image| image.hooks.is_some())
+    }
+
+    /// Probes for one process; none of its own where all processes of the file have the same.
     pub(super) fn hook_process(&mut self, key: ImageKey, pid: u32) -> Result<Option<Hooks>> {
-        let Some(image) = self.images.get(&key).filter(|image| image.hooks.is_none()) else {
+        let own = |image: &&Image| image.hooks.is_none() && !image.distrusted;
+        let Some(image) = self.images.get(&key).filter(own) else {
             return Ok(None);
         };
         if !self.hooks() {
@@ -119,7 +128,10 @@ impl Followed {
             .filter(|&key| !self.all && !used(key) && !self.images[&key].distrusted)
             .collect();
         for key in unused {
-            self.images.remove(&key);
+            let hooks = self.images.remove(&key).and_then(|image| image.hooks);
+            if let Some(hooks) = hooks {
+                self.in_background(move || drop(hooks));
+            }
         }
     }
 }
@@ -134,6 +146,6 @@ fn at_path(error: AttachError, shown_path: &Path) -> AttachError {
     }
 }
 
-fn image_key(image: &ImageFile) -> ImageKey {
+pub(super) fn image_key(image: &ImageFile) -> ImageKey {
     (image.device, image.inode, image.modified_ns)
 }

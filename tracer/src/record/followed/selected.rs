@@ -1,8 +1,10 @@
 //! The processes that a recording is asked to take: by process id, or because they match, now or later.
 
+use std::collections::HashSet;
+
 use anyhow::{Result, bail};
 
-use super::{Followed, Hooked};
+use super::{Followed, Hooked, sharing::is_crowd};
 use crate::{
     discover::{self, Found, Identity},
     record::Selection,
@@ -18,13 +20,23 @@ impl Followed {
     /// # Errors
     /// If one that was named can't be traced, or if there is nothing to trace.
     pub(in crate::record) fn hook_selected(&mut self, selection: &Selection) -> Result<Vec<Hooked>> {
+        let selects = !selection.selectors.is_empty();
+        self.selectors = selects.then(|| selection.selectors.clone());
+        let there =
+            if selects || is_crowd(selection.pids.len()) { discover::processes() } else { Vec::new() };
+        let named: HashSet<_> = selection.pids.iter().copied().collect();
+        let matching: HashSet<_> = there
+            .iter()
+            .map(|&(pid, _)| pid)
+            .filter(|&pid| !named.contains(&pid) && self.is_selected(pid))
+            .collect();
+        self.share_probes(&there, |pid| named.contains(&pid) || matching.contains(&pid));
         let mut hooked: Vec<_> = selection.pids.iter().map(|&pid| self.hook(pid)).collect::<Result<_>>()?;
-        if selection.selectors.is_empty() {
+        if !selects {
             return Ok(hooked);
         }
-        self.selectors = Some(selection.selectors.clone());
-        let there = discover::processes().into_iter().filter(|(pid, _)| !selection.pids.contains(pid));
-        let (matching, others): (Vec<_>, Vec<_>) = there.partition(|(pid, _)| self.is_selected(*pid));
+        let there = there.into_iter().filter(|(pid, _)| !named.contains(pid));
+        let (matching, others): (Vec<_>, Vec<_>) = there.partition(|(pid, _)| matching.contains(pid));
         let count = matching.len();
         hooked.extend(self.hook_each(matching));
         match count {
