@@ -22,6 +22,10 @@ pub struct Known {
     pub calls: u64,
     /// How often it was resumed.
     pub resumes: u64,
+    /// How often all functions were called.
+    pub all_calls: u64,
+    /// Events that a log holds.
+    pub events: u64,
     /// Its time on the wall's clock: from within, and around the calls.
     pub wall_ns: [u64; 2],
     /// Its time on a processor: from within, and around the calls.

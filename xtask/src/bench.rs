@@ -29,12 +29,17 @@ pub(crate) struct Options {
     /// With --log: lines of text that the program reads, 40 calls each
     #[arg(long, default_value_t = 20_000, requires = "log")]
     lines: u32,
+    /// Measure other tools beside pytracer instead: time, memory, counts, size of logs
+    #[arg(long, conflicts_with_all = ["calls", "seconds", "log"])]
+    peers: bool,
 }
 
 /// Measures and prints the tables.
 pub(crate) fn measure(options: &Options) -> Result<()> {
     if options.log {
         setup::bench_of_log()?;
+    } else if options.peers {
+        setup::bench_of_peers()?;
     } else {
         setup::bench()?;
     }
@@ -46,6 +51,9 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         run(&mut Command::new(workspace::target("release/examples/log_writer")))?;
         overhead.arg("--logs");
         &[("--lines", options.lines)]
+    } else if options.peers {
+        overhead.arg("--peers");
+        &[]
     } else {
         &[("--calls", options.calls), ("--seconds", options.seconds)]
     };

@@ -9,6 +9,7 @@ mod coverage;
 mod debian_root;
 mod linker;
 mod lints;
+mod peers;
 mod pprof;
 mod private_apt;
 mod python_3_11;
@@ -57,6 +58,14 @@ pub(crate) fn bench() -> Result<()> {
 pub(crate) fn bench_of_log() -> Result<()> {
     demo()?;
     pythons::ensure_representative()
+}
+
+/// The same with all tools that pytracer is compared with, and the programs for it.
+pub(crate) fn bench_of_peers() -> Result<()> {
+    bench()?;
+    python_packages::ensure()?;
+    real_programs::ensure()?;
+    peers::ensure()
 }
 
 pub(crate) use python_3_11::INTERPRETER as PYTHON_3_11;

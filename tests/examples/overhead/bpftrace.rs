@@ -43,15 +43,19 @@ impl Bpftrace {
         Self { child, sums }
     }
 
-    /// Lets it print its sums, and makes sure that it has seen the calls.
-    pub(crate) fn end(mut self, calls: u64) {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it print its sums: how often the function was called that was called most often.
+    pub(crate) fn end(mut self) -> u64 {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a PID fits");
         kill_process(pid, Signal::INT).expect("end bpftrace");
         self.child.wait().expect("wait for bpftrace");
         let sums = self.sums.join().expect("read what bpftrace prints");
         let counts = sums.iter().filter(|line| line.starts_with("@calls["));
-        let most = counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).max();
-        assert!(most >= Some(calls), "bpftrace counted {most:?} of {calls} calls: {sums:#?}");
+        counts.filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).max().unwrap_or(0)
     }
 }
 

@@ -105,7 +105,7 @@ fn work(target: &mut Target) -> f64 {
 }
 
 /// Bytes of all files of a folder and those in it; 0 if there is none.
-fn size(folder: &Path) -> u64 {
+pub(crate) fn size(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let sizes = entries.map(|entry| {
         let path = entry.expect("read the log's folder").path();

@@ -7,13 +7,14 @@
 //!
 //! Usage: `overhead [--rounds N] [--calls N] [--seconds N | --builds]`; with `--builds` every build of the table is
 //! measured, but for bpftrace and the long run, and printed as JSON. `overhead --logs [--rounds N] [--lines N]`: what
-//! the event log costs instead, by what is kept in it.
+//! the event log costs instead, by what is kept in it. `overhead --peers [--rounds N]`: other tools beside pytracer.
 
 mod bpftrace;
 mod builds;
 mod endurance;
 mod logs;
 mod mode;
+mod peers;
 mod rounds;
 mod statistics;
 
@@ -31,9 +32,10 @@ struct Options {
     lines: u64,
     builds: bool,
     logs: bool,
+    peers: bool,
 }
 
-const USAGE: &str = "usage: overhead [--rounds N] [--calls N] [--seconds N | --builds], or overhead --logs [--rounds N] [--lines N]";
+const USAGE: &str = "usage: overhead [--rounds N] [--calls N] [--seconds N | --builds], overhead --logs [--rounds N] [--lines N], or overhead --peers [--rounds N]";
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
@@ -46,6 +48,10 @@ fn main() -> ExitCode {
     }
     if options.logs {
         logs::print(Python::DEBIAN_3_11, options.rounds, options.lines);
+        return ExitCode::SUCCESS;
+    }
+    if options.peers {
+        peers::print(options.rounds);
         return ExitCode::SUCCESS;
     }
     for python in Python::REPRESENTATIVE {
@@ -61,8 +67,15 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Option<Options> {
-    let mut options =
-        Options { rounds: 7, calls: 300_000, seconds: 30, lines: 20_000, builds: false, logs: false };
+    let mut options = Options {
+        rounds: 7,
+        calls: 300_000,
+        seconds: 30,
+        lines: 20_000,
+        builds: false,
+        logs: false,
+        peers: false,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next()?.parse().ok();
@@ -72,6 +85,7 @@ fn options() -> Option<Options> {
             "--seconds" => options.seconds = value()?,
             "--lines" => options.lines = value()?,
             "--logs" => options.logs = true,
+            "--peers" => options.peers = true,
             "--builds" => options.builds = true,
             _ => return None,
         }

@@ -75,7 +75,8 @@ impl Subject {
             Mode::Bpftrace => {
                 let bpftrace = Bpftrace::attach(&self.plan, self.target.pid());
                 let cost = self.run();
-                bpftrace.end(self.calls * REPEATS as u64);
+                let (counted, calls) = (bpftrace.end(), self.calls * REPEATS as u64);
+                assert!(counted >= calls, "bpftrace counted {counted} of {calls} calls");
                 cost
             }
         }

@@ -20,18 +20,31 @@ pub(crate) fn interpreter() -> PathBuf {
 }
 
 pub(super) fn ensure() -> Result<()> {
-    let stamp = workspace::target("venv/ready");
-    let wanted = PACKAGES.join(" ");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && interpreter().exists() {
+    environment("venv", &PACKAGES, "what the tests need of PyPI", |_| {})
+}
+
+/// An environment of its own in the target folder, with these packages. `prepare` has a last word on how they are
+/// installed.
+pub(super) fn environment(
+    name: &str,
+    packages: &[&str],
+    what: &str,
+    prepare: impl FnOnce(&mut Command),
+) -> Result<()> {
+    let folder = workspace::target(name);
+    let (stamp, interpreter) = (folder.join("ready"), folder.join("bin/python"));
+    let wanted = packages.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && interpreter.exists() {
         return Ok(());
     }
     if !succeeds(Command::new(python_3_11::INTERPRETER).args(["-c", "import ensurepip, venv"])) {
         apt::install(&["python3.11-venv"], "Python's venv is missing")?;
     }
-    step("installing what the tests need of PyPI");
-    run(Command::new(python_3_11::INTERPRETER)
-        .args(["-m", "venv", "--clear"])
-        .arg(workspace::target("venv")))?;
-    run(Command::new(interpreter()).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+    step(&format!("installing {what}"));
+    run(Command::new(python_3_11::INTERPRETER).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(interpreter);
+    pip.args(["-m", "pip", "install", "--quiet"]).args(packages);
+    prepare(&mut pip);
+    run(&mut pip)?;
     fs::write(&stamp, wanted).context("write the stamp of the environment")
 }
