@@ -14,13 +14,13 @@ use crate::{
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Rounds per interpreter; each runs the loop in every way once
+    /// Rounds per interpreter; each runs the loop in every way once. With --budget: turns per program
     #[arg(long, default_value_t = 7)]
     rounds: u32,
     /// Calls per run of the loop
     #[arg(long, default_value_t = 300_000)]
     calls: u32,
-    /// Length of the run at full speed
+    /// Length of the run at full speed, and of each turn with --budget
     #[arg(long, default_value_t = 30)]
     seconds: u32,
     /// Measure the event log instead: time and size, by what is kept in it
@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Measure other tools beside pytracer instead: time, memory, counts, size of logs
     #[arg(long, conflicts_with_all = ["calls", "seconds", "log"])]
     peers: bool,
+    /// Measure whether a budget of 5 % is kept instead, and how near is what it tells
+    #[arg(long, conflicts_with_all = ["calls", "log", "peers"])]
+    budget: bool,
 }
 
 /// Measures and prints the tables.
@@ -40,25 +43,34 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
         setup::bench_of_log()?;
     } else if options.peers {
         setup::bench_of_peers()?;
+    } else if options.budget {
+        setup::bench_of_budget()?;
     } else {
         setup::bench()?;
     }
     build::release()?;
-    run(cargo().args(["build", "--release", "--package", "tests", "--example", "overhead"]))?;
-    let mut overhead = privilege::root(workspace::target("release/examples/overhead"))?;
-    let sizes: &[(&str, u32)] = if options.log {
+    if options.budget {
+        return example("budget", &[("--turns", options.rounds), ("--seconds", options.seconds)], &[]);
+    }
+    let rounds = ("--rounds", options.rounds);
+    if options.log {
         run(cargo().args(["build", "--release", "--package", "tracer", "--example", "log_writer"]))?;
         run(&mut Command::new(workspace::target("release/examples/log_writer")))?;
-        overhead.arg("--logs");
-        &[("--lines", options.lines)]
+        example("overhead", &[rounds, ("--lines", options.lines)], &["--logs"])
     } else if options.peers {
-        overhead.arg("--peers");
-        &[]
+        example("overhead", &[rounds], &["--peers"])
     } else {
-        &[("--calls", options.calls), ("--seconds", options.seconds)]
-    };
-    for (name, value) in [("--rounds", options.rounds)].iter().chain(sizes) {
-        overhead.arg(name).arg(value.to_string());
+        example("overhead", &[rounds, ("--calls", options.calls), ("--seconds", options.seconds)], &[])
     }
-    run(&mut overhead)
+}
+
+/// Builds an example of the tests and runs it as root.
+fn example(name: &str, numbers: &[(&str, u32)], flags: &[&str]) -> Result<()> {
+    run(cargo().args(["build", "--release", "--package", "tests", "--example", name]))?;
+    let mut command = privilege::root(workspace::target(&format!("release/examples/{name}")))?;
+    command.args(flags);
+    for (name, value) in numbers {
+        command.arg(name).arg(value.to_string());
+    }
+    run(&mut command)
 }

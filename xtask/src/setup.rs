@@ -60,6 +60,12 @@ pub(crate) fn bench_of_log() -> Result<()> {
     pythons::ensure_representative()
 }
 
+/// The same with programs that were not written for it.
+pub(crate) fn bench_of_budget() -> Result<()> {
+    bench_of_log()?;
+    real_programs::ensure()
+}
+
 /// The same with all tools that pytracer is compared with, and the programs for it.
 pub(crate) fn bench_of_peers() -> Result<()> {
     bench()?;

@@ -1,0 +1,81 @@
+//! Is a budget kept, and what is told within it? `cargo xtask bench --budget` runs this as root.
+//!
+//! Each program runs all the time and tells what its pieces of work take of the processor's time. In turns it is left alone
+//! and traced with `--max-overhead`: the ratio is what tracing has cost. What the report says is compared with samples
+//! that are taken many times as often, and with a trace of all calls.
+//!
+//! Usage: `budget [--share PERCENT] [--seconds N] [--turns N] [--windows N]`
+
+mod accuracy;
+mod program;
+mod service;
+mod stalls;
+
+use std::process::ExitCode;
+
+use accuracy::Accuracy;
+use program::Program;
+use tests::Python;
+
+/// What is measured, and how long.
+pub(crate) struct Options {
+    /// The budget in percent.
+    share: f64,
+    /// Length of a turn.
+    seconds: u64,
+    /// Turns traced, each between two that are not.
+    turns: usize,
+    /// Windows opened on four busy threads.
+    windows: u64,
+}
+
+const USAGE: &str = "usage: budget [--share PERCENT] [--seconds N] [--turns N] [--windows N]";
+
+/// Programs, from one that does nothing but call on.
+const PROGRAMS: [&str; 9] =
+    ["calls", "deltablue", "richards", "raytrace", "hexiom", "go", "phases", "pyflate", "web"];
+
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let python = Python::DEBIAN_3_11;
+    println!(
+        "CPython {}, a budget of {} %, {} turns of {} s:\n",
+        python.version(),
+        options.share,
+        options.turns,
+        options.seconds
+    );
+    println!(
+        "| program | cost, median (least - most) | believed | observed | time, largest error (all) | calls, largest error (all) |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for name in PROGRAMS {
+        let mut program = Program::start(python, name);
+        let turns = program.turns(&options);
+        let accuracy = Accuracy::of(&program, &turns);
+        println!("| {name} | {turns} | {accuracy} |");
+    }
+    println!("| Flask under gunicorn and wrk | {} | | |", service::turns(python, &options));
+    println!("\n{}", stalls::of_clock(python, &options));
+    println!("{}", stalls::of_threads(python, &options));
+    ExitCode::SUCCESS
+}
+
+fn options() -> Option<Options> {
+    let mut options = Options { share: 5.0, seconds: 10, turns: 6, windows: 10_000 };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let mut value = || arguments.next();
+        match name.as_str() {
+            "--share" => options.share = value()?.parse().ok()?,
+            "--seconds" => options.seconds = value()?.parse().ok()?,
+            "--turns" => options.turns = value()?.parse().ok()?,
+            "--windows" => options.windows = value()?.parse().ok()?,
+            _ => return None,
+        }
+    }
+    Some(options)
+}

@@ -1,0 +1,149 @@
+//! A program that does the same again and again, in turns left alone and traced.
+
+use std::{
+    fmt,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tests::{Python, program::Known, real_programs, tracer};
+
+use crate::Options;
+
+/// What the start of a recording takes, and its end: pieces of that time are left out.
+const SETTLE: Duration = Duration::from_millis(1500);
+
+/// A running program.
+pub(crate) struct Program {
+    child: Child,
+    told: Receiver<Known>,
+}
+
+/// What turns came to.
+pub(crate) struct Turns {
+    /// What each traced turn has cost, as a share of the time of those before and after it.
+    pub(crate) costs: Vec<f64>,
+    /// The report of each.
+    pub(crate) reports: Vec<Value>,
+}
+
+impl Program {
+    /// Starts one of the functions of `units.py`.
+    pub(crate) fn start(python: Python, name: &str) -> Self {
+        let mut command = python.command();
+        command.env("PYTHONPATH", real_programs()).arg(tests::program("units.py")).args([name, "--"]);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts a program that waits for a word, and then tells of itself all the time.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start the program");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output is a pipe")).lines();
+        lines.next().expect("it says that it is ready").expect("read what it says");
+        writeln!(child.stdin.as_mut().expect("its input is a pipe"), "go").expect("tell it to go");
+        let (tell, told) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let known = line.strip_prefix("known ").map(|known| serde_json::from_str(known));
+                let Some(known) = known else { continue };
+                if tell.send(known.expect("what it knows is JSON")).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, told }
+    }
+
+    /// Its PID.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has told since the last call.
+    pub(crate) fn told(&self) -> Vec<Known> {
+        self.told.try_iter().collect()
+    }
+
+    /// Nanoseconds of the processor's time for a piece of work, of what it has told since the last call.
+    fn piece_ns(&self) -> f64 {
+        let told = self.told();
+        let (pieces, ns) =
+            told.iter().fold((0, 0), |(pieces, ns), known| (pieces + known.calls, ns + known.cpu_ns[0]));
+        ns as f64 / pieces as f64
+    }
+
+    /// Leaves it alone for a turn; what a piece took.
+    fn alone(&self, seconds: u64) -> f64 {
+        thread::sleep(SETTLE);
+        self.told();
+        thread::sleep(Duration::from_secs(seconds));
+        self.piece_ns()
+    }
+
+    /// Turns with and without a tracer.
+    pub(crate) fn turns(&mut self, options: &Options) -> Turns {
+        let mut turns = Turns { costs: Vec::new(), reports: Vec::new() };
+        let mut before = self.alone(options.seconds);
+        for _ in 0..options.turns {
+            let share = format!("{}%", options.share);
+            let length = Duration::from_secs(options.seconds) + 2 * SETTLE;
+            let recording = thread::spawn({
+                let pid = self.pid();
+                move || record(pid, length, &["--max-overhead", &share])
+            });
+            thread::sleep(SETTLE);
+            self.told();
+            thread::sleep(Duration::from_secs(options.seconds));
+            let traced = self.piece_ns();
+            turns.reports.push(recording.join().expect("the recording ends"));
+            let after = self.alone(options.seconds);
+            turns.costs.push(traced / f64::midpoint(before, after) - 1.0);
+            before = after;
+        }
+        turns
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().expect("end the program");
+        self.child.wait().expect("wait for the program");
+    }
+}
+
+/// The report of a recording.
+pub(crate) fn record(pid: u32, length: Duration, arguments: &[&str]) -> Value {
+    let (pid, length) = (pid.to_string(), format!("{}ms", length.as_millis()));
+    let fixed = ["record", "--json", "-p", &pid, "--duration", &length];
+    let output = tracer::run(fixed.iter().chain(arguments));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a report is JSON")
+}
+
+impl Turns {
+    /// The median of a number of the account on windows, in percent.
+    fn windowing(&self, key: &str) -> f64 {
+        let value = |report: &Value| report["account"]["windowing"][key].as_f64();
+        100.0 * median(self.reports.iter().filter_map(value).collect())
+    }
+}
+
+impl fmt::Display for Turns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent: Vec<f64> = self.costs.iter().map(|cost| 100.0 * cost).collect();
+        let least = percent.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = percent.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (believed, observed) = (self.windowing("believed_overhead"), self.windowing("observed"));
+        write!(f, "{:.1} % ({least:.1} - {most:.1}) | {believed:.1} % | {observed:.1} %", median(percent))
+    }
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
