@@ -51,7 +51,8 @@ pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
 impl Tracer {
     /// Attaches to the targets, and returns when all probes are in place.
     pub fn attach(targets: &[&Target], arguments: &[&str]) -> Self {
-        let mut all = vec!["--json".to_owned()];
+        // Samples from before would only take time.
+        let mut all = ["--json", "--untraced", "0s"].map(str::to_owned).to_vec();
         for target in targets {
             all.extend(["-p".to_owned(), target.pid().to_string()]);
         }

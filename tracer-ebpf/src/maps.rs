@@ -292,6 +292,13 @@ pub(crate) fn rows_limit() -> u32 {
     unsafe { ptr::read_volatile(&raw const ROWS_LIMIT) }
 }
 
+/// Are they also read at each change of memory?
+#[inline(always)]
+pub(crate) fn sampling_memory() -> bool {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const SAMPLING) == 2 }
+}
+
 /// Adds to one of the single numbers and returns its value before.
 #[inline(always)]
 pub(crate) fn add_total(index: u32, amount: u64) -> u64 {

@@ -83,9 +83,11 @@ pub enum Mode {
     /// By probes, all the time.
     #[default]
     Traced,
-    /// By samples of stacks ([`Kernel::start_sampling`]); no probe is put anywhere.
+    /// By samples of stacks, for time alone ([`Kernel::start_sampling`]); no probe is put anywhere.
+    SampledForTime,
+    /// The same; stacks are read at each change of memory too.
     Sampled,
-    /// By samples, and by probes in windows ([`Kernel::take_windows`]).
+    /// The same, and by probes in windows ([`Kernel::take_windows`]).
     SampledInWindows,
 }
 
@@ -131,11 +133,16 @@ impl LoadOptions {
     }
 
     fn hooks(self) -> bool {
-        self.mode != Mode::Sampled
+        matches!(self.mode, Mode::Traced | Mode::SampledInWindows)
     }
 
-    fn samples(self) -> bool {
-        self.mode != Mode::Traced
+    /// 0: no stacks are sampled; 1: for time; 2: at changes of memory too.
+    fn samples(self) -> u32 {
+        match self.mode {
+            Mode::Traced => 0,
+            Mode::SampledForTime => 1,
+            Mode::Sampled | Mode::SampledInWindows => 2,
+        }
     }
 
     fn in_windows(self) -> bool {
@@ -153,7 +160,7 @@ impl LoadOptions {
             ("FOLLOW", u32::from(self.follow)),
             ("WATCH_EXEC", u32::from(self.watches_exec())),
             ("FILTERING", u32::from(self.filtering)),
-            ("SAMPLING", u32::from(self.samples())),
+            ("SAMPLING", self.samples()),
             ("STREAMING", u32::from(self.streaming)),
             ("AGGREGATING", u32::from(self.aggregate.is_some())),
             ("ROWS_LIMIT", self.aggregate.map_or(0, |sizes| sizes.functions)),

@@ -4,6 +4,7 @@
 mod followed;
 mod fuse;
 mod status_line;
+mod untraced;
 mod windows;
 
 use std::{ffi::OsString, io::Write as _, path::PathBuf, process::Child, time::Duration};
@@ -86,6 +87,10 @@ pub struct Options {
     pub source: SourceChoice,
     /// Samples a second and CPU, where they come from samples ([`SourceChoice::Sample`]).
     pub sample_rate: Option<u32>,
+    /// With samples: read the stack at each change of memory too, to charge it there.
+    pub sample_memory: bool,
+    /// Sample the targets for so long before probes are put in place and after they are gone; 0: not.
+    pub untraced: Duration,
     /// Where to keep the event log, and what it is to hold.
     pub log: Option<(PathBuf, LogOptions)>,
     /// Size of all event rings together in bytes; `None`: what suits the machine.
@@ -103,7 +108,8 @@ impl Options {
     fn mode(&self) -> Mode {
         match (self.sample_rate, self.max_overhead) {
             (_, Some(_)) => Mode::SampledInWindows,
-            (Some(_), None) => Mode::Sampled,
+            (Some(_), None) if self.sample_memory => Mode::Sampled,
+            (Some(_), None) => Mode::SampledForTime,
             (None, None) => Mode::Traced,
         }
     }
@@ -144,8 +150,16 @@ pub fn record(options: &Options) -> Result<Outcome> {
         let held = hold(&options.targets)?;
         // After the command has been started, which is to have the usual limit.
         raise_file_limit();
+        let before = untraced::sample(options, &mut stop).await;
         let (session, child) = Session::start(options, held)?;
-        session.run(&mut stop, child, options.duration).await
+        session.attached.iter().for_each(|line| note(line));
+        let begin = Instant::now();
+        let mut outcome = session.run(&mut stop, child, options.duration).await?;
+        // Whoever ends a recording by hand wants the report.
+        let expired = options.duration.is_some_and(|duration| begin.elapsed() >= duration);
+        let after = if expired { untraced::sample(options, &mut stop).await } else { None };
+        untraced::add(before.as_ref(), after.as_ref(), options, &mut outcome)?;
+        Ok(outcome)
     })
 }
 
@@ -171,6 +185,8 @@ fn hold(targets: &Targets) -> Result<Option<Held>> {
 
 /// What ends a recording from outside.
 struct Stop {
+    /// It has.
+    was_asked: bool,
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
@@ -178,13 +194,17 @@ struct Stop {
 impl Stop {
     fn new() -> Result<Self> {
         Ok(Self {
+            was_asked: false,
             interrupt: signal(SignalKind::interrupt()).context("listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("listen for SIGTERM")?,
         })
     }
 
     async fn asked(&mut self) {
-        tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+        if !self.was_asked {
+            tokio::select! { _ = self.interrupt.recv() => {}, _ = self.terminate.recv() => {} }
+            self.was_asked = true;
+        }
     }
 }
 
@@ -201,6 +221,8 @@ struct Session {
     /// Why the fuse has blown.
     stopped: Option<String>,
     line: StatusLine,
+    /// What to say of each process.
+    attached: Vec<String>,
 }
 
 impl Session {
@@ -264,10 +286,11 @@ impl Session {
         )?;
         let lines: Vec<_> =
             hooked.into_iter().map(|process| followed.add(process, &engine)).collect::<Result<_>>()?;
-        lines.iter().flatten().for_each(|line| note(line));
+        let mut attached: Vec<_> = lines.into_iter().flatten().collect();
         followed.start_sampling(&engine)?;
         if options.targets.unknown() != Unknown::Ignored {
-            note(&format!("attached to {} processes; new ones are taken up", followed.pids().count()));
+            attached
+                .push(format!("attached to {} processes; new ones are taken up", followed.pids().count()));
         }
         let child = held.map(Held::release).transpose().context("let the command run")?;
         let (filter, line) = (options.filter.clone(), StatusLine::new(options.duration));
@@ -283,6 +306,7 @@ impl Session {
             fuse,
             stopped: None,
             line,
+            attached,
         };
         Ok((session, child))
     }

@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub(crate) mod sampled;
 pub mod table;
 mod thinned;
+mod untraced;
 mod windows;
 
 use std::cmp::Reverse;
@@ -20,6 +21,7 @@ use crate::event::Function;
 use crate::summary::FunctionSums;
 pub use sampled::{SampledFunction, Sampling};
 pub use thinned::{Thinned, Thinning};
+pub use untraced::{Untraced, UntracedFunction, UntracedShare};
 pub use windows::{CallShare, Windowing};
 
 /// Version of the JSON form.
@@ -44,6 +46,9 @@ pub struct Report {
     pub functions: Vec<FunctionReport>,
     /// Whether all of it was seen.
     pub account: Account,
+    /// Samples from while no probe was in place; absent: none were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untraced: Option<Untraced>,
 }
 
 /// How things stand, without the functions.
@@ -162,6 +167,9 @@ pub struct FunctionReport {
     /// How often it was called, relative to others; absent: calls were counted.
     #[serde(flatten)]
     pub call_share: Option<CallShare>,
+    /// What samples tell of it that were taken while no probe was in place; absent: there are none.
+    #[serde(flatten)]
+    pub untraced: Option<UntracedShare>,
 }
 
 /// Whether all was seen, what had to be made good, and what the run cost the traced processes.
@@ -238,7 +246,7 @@ impl Report {
         }
         functions.sort_by(|a, b| order(a).cmp(&order(b)));
         let Status { window, processes, account } = status;
-        Self { schema: SCHEMA, window, processes, functions, account }
+        Self { schema: SCHEMA, window, processes, functions, account, untraced: None }
     }
 
     /// The same with one row for each function over all processes: by name, file and line.
@@ -247,6 +255,9 @@ impl Report {
         let rows = self.functions.into_iter().map(|row| FunctionReport { process: None, pid: 0, ..row });
         self.functions = joined(rows);
         sampled::set_shares(&mut self.functions);
+        if let Some(untraced) = &self.untraced {
+            untraced.add_to(&mut self.functions);
+        }
         self.functions.sort_by(|a, b| order(a).cmp(&order(b)));
         self
     }
@@ -290,6 +301,7 @@ impl FunctionReport {
             calls_made: sums.calls_made,
             sampled: None,
             call_share: None,
+            untraced: None,
         }
     }
 

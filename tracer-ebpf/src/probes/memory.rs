@@ -10,7 +10,7 @@ use crate::{
     aggregate::{self, memory::Cause},
     ids,
     kernel::current_task,
-    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, aggregating, interpreter, sampling, streaming},
+    maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, aggregating, interpreter, sampling_memory, streaming},
     mm::{self, MEMBERS},
     ring::{announce, count_loss, send},
     stack,
@@ -108,7 +108,7 @@ fn send_change(
     // SAFETY: a live map value.
     let pid = unsafe { (*entry).pid };
     let thread = if is_announced(time_ns, slot, pid) { slot } else { 0 };
-    if sampling() && thread != 0 && !stack::send_for_memory(thread, time_ns) {
+    if sampling_memory() && thread != 0 && !stack::send_for_memory(thread, time_ns) {
         count_loss(process);
         return false;
     }

@@ -84,7 +84,12 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
     let no_frame = without_functions(tree, source).into_iter().filter(|_| source.is_sampled());
     let no_frame =
         no_frame.map(|(pid, sums)| FunctionReport::no_frame((number_of(&processes, pid), pid), &sums));
-    Report::new(status, rows.chain(no_frame))
+    let mut report = Report::new(status, rows.chain(no_frame));
+    // Those samples are of no part of the recording.
+    if let Some(untraced) = recording.untraced.clone().filter(|_| scope.is_all()) {
+        report.add_untraced(untraced);
+    }
+    report
 }
 
 /// What can't be had of the sums of what was left out of the log.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::export::create;
@@ -75,6 +75,9 @@ impl Arguments {
 
     fn read(&self, dir: &Path, side: Side, stacks: Option<&mut Stacks>) -> Result<(Report, ExitCode)> {
         let mut source = self.part.open(dir)?;
+        if source.is_sampled() {
+            bail!("{} is of samples: diff compares traced recordings, which have counts", dir.display());
+        }
         let summary = source.summary(|_, _| {});
         if let Some(stacks) = stacks {
             stacks.add(side, &source, &summary);

@@ -85,6 +85,10 @@ pub(super) struct Arguments {
     /// With --source sample or --max-overhead: how often each CPU is looked at, times a second [default: 199]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: Option<u32>,
+    /// Sample the processes named by -p for so long before probes are put in place, and after they are gone: shares of
+    /// time without the probes' own cost. 0s: not [default: a tenth of --duration, from 1s to 5s; 0s of less than 5s]
+    #[arg(long, value_name = "TIME", value_parser = any_duration)]
+    untraced: Option<Duration>,
     /// Cost each process no more than this share of its own time: 5%. Times are then of samples, and calls are counted in
     /// windows, which tell how often functions are called relative to each other
     #[arg(long, value_name = "SHARE", value_parser = share, conflicts_with_all = ["all", "aggregate", "function", "file"])]
@@ -151,6 +155,8 @@ impl Arguments {
             filter,
             source: self.source,
             sample_rate,
+            sample_memory: true,
+            untraced: untraced(self.untraced, self.duration, sample_rate),
             log: log.clone(),
             ring_bytes: self.ring_size,
             limits: self.stop.limits(),
@@ -229,6 +235,23 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "not a share between 0.1% and 100%: write 5%".into())
 }
 
+/// How long to sample before and after tracing. A short recording is not made half as long again.
+fn untraced(asked: Option<Duration>, recording: Option<Duration>, sample_rate: Option<u32>) -> Duration {
+    const SHORT: Duration = Duration::from_secs(5);
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(5));
+    match (asked, recording) {
+        _ if sample_rate.is_some() => Duration::ZERO,
+        (Some(asked), _) => asked,
+        (None, None) => least,
+        (None, Some(recording)) if recording < SHORT => Duration::ZERO,
+        (None, Some(recording)) => (recording / 10).clamp(least, most),
+    }
+}
+
+fn any_duration(text: &str) -> Result<Duration, String> {
+    values::duration(text).ok_or_else(|| "not a time: write 2s, 500ms or 0s".into())
+}
+
 /// A time that is not 0.
 fn duration(text: &str) -> Result<Duration, String> {
     values::duration(text)
@@ -260,6 +283,18 @@ mod tests {
         for bad in ["", "0s", "-1s", "soon", "NaN", "1e300"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn untraced_time_goes_by_the_length_of_the_recording() {
+        let of = |asked: Option<u64>, recording: Option<u64>| {
+            untraced(asked.map(Duration::from_secs), recording.map(Duration::from_secs), None).as_millis()
+        };
+        let told =
+            [of(None, None), of(None, Some(4)), of(None, Some(5)), of(None, Some(30)), of(None, Some(600))];
+        assert_eq!(told, [1000, 0, 1000, 3000, 5000]);
+        assert_eq!((of(Some(2), Some(1)), of(Some(0), Some(60))), (2000, 0));
+        assert_eq!(untraced(None, None, Some(199)), Duration::ZERO);
     }
 
     #[test]

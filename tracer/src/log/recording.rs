@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gone::Gone;
 use super::{LogError, LogKind, SCHEMA};
-use crate::report::{Account, Status};
+use crate::report::{Account, Status, Untraced};
 
 /// Name of the file.
 pub const FILE: &str = "recording.json";
@@ -39,6 +39,9 @@ pub struct Recording {
     /// What was removed to keep within a size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Gone>,
+    /// Samples from while no probe was in place, before and after the recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untraced: Option<Untraced>,
     /// Why the log stopped before the recording did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -86,6 +89,7 @@ impl Recording {
                 ..Status::default()
             },
             gone: None,
+            untraced: None,
             error: None,
         }
     }
@@ -99,6 +103,16 @@ impl Recording {
             let _ = fs::remove_file(&beside);
         }
         written.map(|()| text.len() as u64)
+    }
+
+    /// Adds samples to the description of a log that has been written.
+    ///
+    /// # Errors
+    /// If it can't be read or written.
+    pub fn add_untraced(dir: &Path, untraced: &Untraced) -> Result<(), LogError> {
+        let recording = Self { untraced: Some(untraced.clone()), ..Self::read(dir)? };
+        let written = recording.write(dir).map(|_| ());
+        written.map_err(|source| LogError::Io { action: "write in", path: dir.to_owned(), source })
     }
 
     /// Reads the one of a folder.

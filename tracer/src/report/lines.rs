@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tracer_common::limits::SAMPLE_FRAMES;
 
 use super::fit::cut_middle;
-use super::{Account, FunctionReport, ProcessReport, Report, SampledFunction, Sampling, Windowing};
+use super::{Account, FunctionReport, ProcessReport, Report, SampledFunction, Sampling, Untraced, Windowing};
 use crate::correction::Calibration;
 use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
@@ -46,7 +46,27 @@ pub(crate) fn not_listed(processes: usize) -> String {
 
 /// Cost and account.
 pub(crate) fn footer(report: &Report, colour: bool) -> String {
-    footer_of(&report.account, report.window.duration_ns, colour)
+    let untraced = report.untraced.as_ref().map(untraced).unwrap_or_default();
+    untraced + &footer_of(&report.account, report.window.duration_ns, colour)
+}
+
+/// Where shares come from that have nothing to do with the traced time.
+fn untraced(untraced: &Untraced) -> String {
+    let &Untraced { before_ns, after_ns, rate_hz, samples, unreadable, .. } = untraced;
+    let times = [(before_ns, "before"), (after_ns, "after")];
+    let times: Vec<_> = times
+        .iter()
+        .filter(|(ns, _)| *ns > 0)
+        .map(|(ns, when)| format!("{} {when}", duration(*ns)))
+        .collect();
+    let unreadable =
+        if unreadable > 0 { format!(", {} not readable", count(unreadable)) } else { String::new() };
+    format!(
+        "untraced cpu share: of {} samples at {rate_hz} Hz{unreadable}, taken without probes for {} tracing; all else \
+         is of the traced time\n",
+        count(samples),
+        times.join(" and "),
+    )
 }
 
 /// The same of an account and the length of its window.

@@ -1,6 +1,7 @@
 //! The report for people: a table as wide as the terminal, and the lines below it that say how far to trust it.
 
 mod sampled;
+mod untraced;
 mod windows;
 
 use std::cmp::{Ordering, Reverse};
@@ -197,9 +198,16 @@ fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String
     let layout = options.layout();
     let is_sampled = rows.iter().any(|row| row.sampled.is_some());
     let columns = if is_sampled { sampled::header(layout) } else { header(layout) };
-    // Counted in windows: how often, relative to each other.
-    let has_shares = rows.iter().any(|row| row.call_share.is_some());
-    let shares: &[_] = if has_shares { windows::header(layout) } else { &[] };
+    // Of samples without probes, and counted in windows: how often, relative to each other.
+    let has_untraced = rows.iter().any(|row| row.untraced.is_some());
+    let has_calls = rows.iter().any(|row| row.call_share.is_some());
+    let mut shares = Vec::new();
+    if has_untraced {
+        shares.extend(untraced::header(layout));
+    }
+    if has_calls {
+        shares.extend(windows::header(layout));
+    }
     let header: Vec<_> = std::iter::once(noun.one).chain(columns.iter().chain(shares).copied()).collect();
     let rows = rows.iter().map(|row| {
         let place = if row.line == 0 { row.file.clone() } else { format!("{}:{}", row.file, row.line) };
@@ -207,7 +215,10 @@ fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String
             Some(of) => sampled::cells(row, of, layout),
             None => numbers(row, layout),
         };
-        if has_shares {
+        if has_untraced {
+            cells.extend(untraced::cells(row.untraced.as_ref(), layout));
+        }
+        if has_calls {
             cells.extend(windows::cells(row, layout));
         }
         GridRow { name: row.function.clone(), place, cells }

@@ -24,6 +24,7 @@ fn report() -> Report {
         calls_made: 0,
         sampled: None,
         call_share: None,
+        untraced: None,
     };
     let status = Status {
         window: Window { start_unix_ns: 1_700_000_000_000_000_000, duration_ns: 12_000_000_000 },
