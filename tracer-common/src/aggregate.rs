@@ -27,8 +27,8 @@ pub struct Amount {
     pub rss_pages: i64,
 }
 
-/// An open frame.
-#[repr(C)]
+/// An open frame: one cache line.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenFrame {
     /// Its address.
@@ -45,7 +45,11 @@ pub struct OpenFrame {
     pub recursive: u32,
     /// Unused.
     pub pad: u32,
+    /// Calls and resumptions made directly by it.
+    pub calls_made: u64,
 }
+
+const _: () = assert!(size_of::<OpenFrame>() == 64);
 
 /// Open frames. Pages are handed out to the stacks that need them; number 0 means "none".
 #[repr(C)]
@@ -125,13 +129,13 @@ pub struct FunctionSums {
     pub calls: u64,
     /// Resumptions.
     pub resumes: u64,
-    /// Calls and resumptions made directly by it.
+    /// Calls and resumptions made directly by it, of those of its calls that have ended.
     pub calls_made: u64,
-    /// How often it ended by itself.
-    pub ends: u64,
+    /// How often it did not end by itself, as far as is known.
+    pub cut: u64,
     /// With all that it called; recursion counted once.
     pub cumulative: Amount,
-    /// Those of its ends that came out later.
+    /// How often its end came out later.
     pub late_ends: u64,
     /// Found open at a thread's first event.
     pub open_at_attach: u64,

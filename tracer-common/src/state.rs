@@ -234,8 +234,10 @@ pub mod total {
     pub const WAITING_NAMES: u32 = 13;
     /// Process indices handed out that were never used before, and tries to get one when there was none.
     pub const NEW_PROCESSES: u32 = 14;
+    /// Pages of stacks handed out that were never used before, and tries to get one when there was none.
+    pub const NEW_STACK_PAGES: u32 = 15;
     /// How many there are.
-    pub const COUNT: u32 = 15;
+    pub const COUNT: u32 = 16;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.

@@ -135,7 +135,7 @@ pub(crate) static STACK_PAGES: Array<StackPage> =
 pub(crate) static SUMS: Array<FunctionSums> =
     Array::with_max_entries(FUNCTION_ROWS + MAX_PROCESSES, BPF_F_MMAPABLE);
 
-/// Pages to hand out.
+/// Pages that were used and may be used again.
 #[map]
 pub(crate) static FREE_STACK_PAGES: Queue<u32> = Queue::with_max_entries(MAX_STACK_PAGES, 0);
 
@@ -205,6 +205,9 @@ static AGGREGATING: u32 = 0;
 
 #[unsafe(no_mangle)]
 static ROWS_LIMIT: u32 = FUNCTION_ROWS;
+
+#[unsafe(no_mangle)]
+static STACK_PAGES_LIMIT: u32 = MAX_STACK_PAGES + 1;
 
 /// Reads one of the kernel's offsets; the verifier sees a constant.
 macro_rules! kernel_offset {
@@ -285,6 +288,13 @@ pub(crate) fn aggregating() -> bool {
     unsafe { ptr::read_volatile(&raw const AGGREGATING) != 0 }
 }
 
+/// Numbers of pages of stacks are below this.
+#[inline(always)]
+pub(crate) fn stack_pages_limit() -> u32 {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    unsafe { ptr::read_volatile(&raw const STACK_PAGES_LIMIT) }
+}
+
 /// Rows below this are for functions.
 #[inline(always)]
 pub(crate) fn rows_limit() -> u32 {
@@ -306,6 +316,23 @@ pub(crate) fn add_total(index: u32, amount: u64) -> u64 {
         // SAFETY: a live map value of 8 bytes, aligned to 8.
         Some(value) => unsafe { atomic_add(value, amount) },
         None => 0,
+    }
+}
+
+/// Adds atomically.
+///
+/// # Safety
+/// `value` points into a map value and is aligned to 8.
+#[inline(always)]
+pub(crate) unsafe fn atomic_add_only(value: *mut u64, amount: u64) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({value} + 0) += {amount}",
+            amount = in(reg) amount,
+            value = in(reg) value,
+            options(nostack)
+        );
     }
 }
 

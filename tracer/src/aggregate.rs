@@ -88,12 +88,7 @@ impl OpenStack {
     }
 
     /// Closes all that is open, as of `end_ns`, with the thread's counters of then: what that adds to which function.
-    pub fn close(
-        &self,
-        end_ns: u64,
-        off_cpu_ns: u64,
-        faults: u64,
-    ) -> Vec<(FunctionId, summary::FunctionSums)> {
+    pub fn close(&self, end_ns: u64, off_cpu_ns: u64, faults: u64) -> Vec<(FunctionId, FunctionSums)> {
         let Stack { now, charged, .. } = self.stack;
         let elapsed = end_ns.saturating_sub(now.wall_ns);
         let off_cpu_due = off_cpu_ns.saturating_sub(now.off_cpu_ns);
@@ -105,22 +100,40 @@ impl OpenStack {
         };
         let innermost = self.frames.len().saturating_sub(1);
         let closed = self.frames.iter().enumerate().map(|(at, frame)| {
-            let own = if at == innermost { used(&charged, &now) } else { Cost::default() };
-            let cumulative = if frame.recursive == 0 { used(&frame.from, &now) } else { Cost::default() };
-            (frame.row, summary::FunctionSums { own, cumulative, ..summary::FunctionSums::default() })
+            let own = if at == innermost { used(&charged, &now) } else { Amount::default() };
+            let cumulative = if frame.recursive == 0 { used(&frame.from, &now) } else { Amount::default() };
+            let calls_made = frame.calls_made;
+            (frame.row, FunctionSums { own, cumulative, calls_made, cut: 1, ..FunctionSums::default() })
         });
         closed.collect()
     }
 }
 
+/// Adds sums of the same function.
+pub fn add_sums(into: &mut FunctionSums, other: &FunctionSums) {
+    for (into, other) in [(&mut into.own, &other.own), (&mut into.cumulative, &other.cumulative)] {
+        into.wall_ns += other.wall_ns;
+        into.off_cpu_ns += other.off_cpu_ns;
+        into.faults += other.faults;
+        into.rss_pages += other.rss_pages;
+    }
+    into.calls += other.calls;
+    into.resumes += other.resumes;
+    into.calls_made += other.calls_made;
+    into.cut += other.cut;
+    into.late_ends += other.late_ends;
+    into.open_at_attach += other.open_at_attach;
+    into.found += other.found;
+}
+
 /// What was used between two moments.
-fn used(from: &Amount, to: &Amount) -> Cost {
-    cost(&Amount {
+fn used(from: &Amount, to: &Amount) -> Amount {
+    Amount {
         wall_ns: to.wall_ns.saturating_sub(from.wall_ns),
         off_cpu_ns: to.off_cpu_ns.saturating_sub(from.off_cpu_ns),
         faults: to.faults.saturating_sub(from.faults),
         rss_pages: to.rss_pages.wrapping_sub(from.rss_pages),
-    })
+    }
 }
 
 fn cost(amount: &Amount) -> Cost {
@@ -129,13 +142,14 @@ fn cost(amount: &Amount) -> Cost {
 }
 
 fn function_sums(sums: &FunctionSums) -> summary::FunctionSums {
-    let FunctionSums { calls, resumes, open_at_attach, found, ends, late_ends, calls_made, .. } = *sums;
+    let FunctionSums { calls, resumes, open_at_attach, found, cut, late_ends, calls_made, .. } = *sums;
+    let activations = calls + resumes + open_at_attach + found;
     summary::FunctionSums {
         calls,
         resumes,
         open_at_attach,
-        activations: calls + resumes + open_at_attach + found,
-        ends,
+        activations,
+        ends: activations.saturating_sub(cut),
         late_ends,
         calls_made,
         own: cost(&sums.own),
@@ -172,30 +186,37 @@ mod tests {
             open(7, amount(160, 10, 1, 2), true),
         ];
         let closed = stack(amount(170, 10, 1, 5), amount(165, 10, 1, 2), frames).close(200, 20, 4);
-        let whole = |wall_ns, off_cpu_ns, rss_pages: i64, faults| Cost {
-            wall_ns,
-            off_cpu_ns,
-            rss_bytes: rss_pages * 4096,
-            faults,
-        };
+        let whole = |wall_ns, off_cpu_ns, rss_pages, faults| amount(wall_ns, off_cpu_ns, faults, rss_pages);
         assert_eq!(closed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [7, 8, 7]);
-        assert_eq!((closed[0].1.own, closed[0].1.cumulative), (Cost::default(), whole(100, 20, 5, 4)));
-        assert_eq!((closed[1].1.own, closed[1].1.cumulative), (Cost::default(), whole(50, 10, 3, 3)));
-        assert_eq!((closed[2].1.own, closed[2].1.cumulative), (whole(35, 10, 3, 3), Cost::default()));
+        assert_eq!((closed[0].1.own, closed[0].1.cumulative), (Amount::default(), whole(100, 20, 5, 4)));
+        assert_eq!((closed[1].1.own, closed[1].1.cumulative), (Amount::default(), whole(50, 10, 3, 3)));
+        assert_eq!((closed[2].1.own, closed[2].1.cumulative), (whole(35, 10, 3, 3), Amount::default()));
     }
 
     #[test]
     fn time_off_cpu_is_never_more_than_the_time() {
         let frames = vec![open(1, amount(100, 0, 0, 0), false)];
         let closed = stack(amount(100, 0, 0, 0), amount(100, 0, 0, 0), frames).close(130, 500, 0);
-        assert_eq!(closed[0].1.own, Cost { wall_ns: 30, off_cpu_ns: 30, ..Cost::default() });
+        assert_eq!(closed[0].1.own, Amount { wall_ns: 30, off_cpu_ns: 30, ..Amount::default() });
     }
 
     #[test]
     fn an_end_before_the_last_event_takes_nothing_away() {
         let frames = vec![open(1, amount(100, 0, 0, 0), false)];
         let closed = stack(amount(120, 0, 3, 0), amount(110, 0, 1, 0), frames).close(90, 0, 2);
-        assert_eq!(closed[0].1.own, Cost { wall_ns: 10, faults: 2, ..Cost::default() });
+        assert_eq!(closed[0].1.own, Amount { wall_ns: 10, faults: 2, ..Amount::default() });
+    }
+
+    #[test]
+    fn what_is_closed_at_the_end_has_not_ended_by_itself() {
+        let frames = vec![OpenFrame { calls_made: 4, ..open(1, amount(100, 0, 0, 0), false) }];
+        let closed = stack(amount(100, 0, 0, 0), amount(100, 0, 0, 0), frames).close(130, 0, 0);
+        let mut sums = FunctionSums { calls: 3, cut: 1, calls_made: 5, ..FunctionSums::default() };
+        add_sums(&mut sums, &closed[0].1);
+        let mut whole = Aggregate::default();
+        whole.add_function(1, Some(1), &sums);
+        let sums = &whole.functions[0].2;
+        assert_eq!((sums.activations, sums.ends, sums.calls_made, sums.own.wall_ns), (3, 1, 9, 30));
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub enum Mode {
 
 /// What to load.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct LoadOptions {
     /// Size of all event rings together in bytes, a power of two of at least a page; `None`: what suits the machine.
     pub ring_bytes: Option<u32>,
@@ -154,7 +155,7 @@ impl LoadOptions {
     }
 
     /// Constants of the programs that these options decide on.
-    fn globals(self) -> [(&'static str, u32); 8] {
+    fn globals(self) -> [(&'static str, u32); 9] {
         [
             ("ALL", u32::from(self.traces_all())),
             ("FOLLOW", u32::from(self.follow)),
@@ -164,6 +165,7 @@ impl LoadOptions {
             ("STREAMING", u32::from(self.streaming)),
             ("AGGREGATING", u32::from(self.aggregate.is_some())),
             ("ROWS_LIMIT", self.aggregate.map_or(0, |sizes| sizes.functions)),
+            ("STACK_PAGES_LIMIT", self.aggregate.map_or(0, |sizes| sizes.stack_pages + 1)),
         ]
     }
 }

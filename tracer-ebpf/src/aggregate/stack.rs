@@ -9,10 +9,11 @@ use tracer_common::{
     aggregate::{Amount, BUCKETS, OpenFrame, Stack, stack_state},
     limits::{STACK_FRAMES, STACK_PAGE_FRAMES},
     record::{flag, kind},
+    state::total,
 };
 
 use super::{Event, sums};
-use crate::maps::{FREE_STACK_PAGES, STACK_PAGES, STACKS};
+use crate::maps::{FREE_STACK_PAGES, STACK_PAGES, STACKS, free_index, stack_pages_limit};
 
 /// How a frame began.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -170,7 +171,7 @@ fn room(stack: &mut Stack, at: u32) -> Option<&'static mut OpenFrame> {
     }
     let page = black_box((at / STACK_PAGE_FRAMES) as usize) & (stack.pages.len() - 1);
     if stack.pages[page] == 0 {
-        let Ok(Some(number)) = FREE_STACK_PAGES.pop() else { return None };
+        let number = free_index(total::NEW_STACK_PAGES, stack_pages_limit(), &FREE_STACK_PAGES)?;
         stack.pages[page] = number as u16;
     }
     entry(stack, at)
@@ -259,8 +260,8 @@ fn charge_caller(stack: &mut Stack) {
         // SAFETY: a live map value.
         unsafe {
             sums::add_used(&raw mut (*sums).own, &stack.charged, &stack.now);
-            sums::add(&raw mut (*sums).calls_made, 1);
         }
+        top.calls_made += 1;
     }
     stack.charged = stack.now;
 }
@@ -278,6 +279,10 @@ fn push(slot: u32, stack: &mut Stack, frame: u64, row: u32, began: Began) {
         // An exception that reaches a frame which is not on the stack may have reached one that found no room before.
         stack.counts.untimed += 1;
         count_begun(row, began);
+        if let Some(sums) = sums::of_row(row) {
+            // SAFETY: a live map value, aligned to 8.
+            unsafe { sums::add(&raw mut (*sums).cut, 1) };
+        }
     }
 }
 
@@ -286,6 +291,7 @@ fn push(slot: u32, stack: &mut Stack, frame: u64, row: u32, began: Began) {
 fn link(slot: u32, stack: &mut Stack, at: u32, began: Began) {
     let Some(entry) = entry(stack, at) else { return };
     entry.from = stack.now;
+    entry.calls_made = 0;
     let bucket = frame_bucket(entry.frame);
     entry.next_by_frame = stack.by_frame[bucket];
     stack.by_frame[bucket] = (at + 1) as u16;
@@ -337,7 +343,8 @@ fn close_top(stack: &mut Stack, ended: u32) {
             if entry.recursive == 0 {
                 sums::add_used(&raw mut (*sums).cumulative, &entry.from, &now);
             }
-            sums::add(&raw mut (*sums).ends, u64::from(by_itself));
+            sums::add(&raw mut (*sums).calls_made, entry.calls_made);
+            sums::add(&raw mut (*sums).cut, u64::from(!by_itself));
             sums::add(&raw mut (*sums).late_ends, u64::from(by_itself && ended != Ended::ByItself as u32));
         }
     }

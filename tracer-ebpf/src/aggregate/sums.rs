@@ -2,7 +2,7 @@
 
 use tracer_common::aggregate::{Amount, FrameCounts, FunctionSums, Stack};
 
-use crate::maps::{PROCESS_SUMS, SUMS, atomic_add};
+use crate::maps::{PROCESS_SUMS, SUMS, atomic_add_only};
 
 /// The sums of a row.
 #[inline(always)]
@@ -19,7 +19,7 @@ pub(super) unsafe fn add(sum: *mut u64, amount: u64) {
     // Most amounts but times are 0.
     if amount != 0 {
         // SAFETY: by the caller's promise.
-        unsafe { atomic_add(sum, amount) };
+        unsafe { atomic_add_only(sum, amount) };
     }
 }
 

@@ -78,17 +78,13 @@ impl Tables {
     /// Takes the maps over.
     pub(super) fn new(ebpf: &mut Ebpf, sizes: AggregateSizes) -> Result<Self, AttachError> {
         let rows = sizes.functions + PROCESSES;
-        let mut free_pages = Queue::try_from(take(ebpf, "FREE_STACK_PAGES"))?;
-        for page in 1..=sizes.stack_pages {
-            free_pages.push(page, 0)?;
-        }
         Ok(Self {
             sizes,
             stacks: Mapped::new(take(ebpf, "STACKS"), THREADS).map_err(AttachError::Threads)?,
             pages: Mapped::new(take(ebpf, "STACK_PAGES"), sizes.stack_pages + 1)
                 .map_err(AttachError::Threads)?,
             sums: Mapped::new(take(ebpf, "SUMS"), rows).map_err(AttachError::Threads)?,
-            free_pages,
+            free_pages: Queue::try_from(take(ebpf, "FREE_STACK_PAGES"))?,
             processes: Array::try_from(take(ebpf, "PROCESS_SUMS"))?,
             names: Array::try_from(take(ebpf, "NAMES"))?,
             fetched: 0,
@@ -219,18 +215,13 @@ impl Kernel {
 
     /// Takes the sums of those functions of a process that came when there was no room for more. The index may stand for
     /// another process then.
-    pub fn take_other_sums(&mut self, process: ProcessIndex) -> Option<FunctionSums> {
+    pub fn take_other_sums(&mut self, process: ProcessIndex) -> Option<(FunctionId, FunctionSums)> {
         let tables = self.aggregate.as_ref()?;
-        let at = (tables.sizes.functions + process) as usize;
-        let sums = tables.sums.get(at);
+        let row = tables.sizes.functions + process;
+        let sums = tables.sums.get(row as usize);
         // SAFETY: within the mapping; no thread of the process runs any more, or nothing is added up any more.
-        unsafe { ptr::write_volatile(tables.sums.at(at), FunctionSums::default()) };
-        (sums != FunctionSums::default()).then_some(sums)
-    }
-
-    /// Is this the row of a process for functions that there is no room for?
-    pub fn is_row_of_others(&self, row: FunctionId) -> bool {
-        self.aggregate.as_ref().is_some_and(|tables| row >= tables.sizes.functions)
+        unsafe { ptr::write_volatile(tables.sums.at(row as usize), FunctionSums::default()) };
+        (sums != FunctionSums::default()).then_some((row, sums))
     }
 
     /// How many functions there is room for, and how many code objects were seen that would have needed more.

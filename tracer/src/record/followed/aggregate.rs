@@ -4,14 +4,16 @@ use std::{collections::BTreeMap, thread, time::Duration};
 
 use anyhow::Result;
 use log::debug;
+use rustc_hash::FxHashMap;
+use tracer_common::aggregate::FunctionSums;
 
 use super::{Followed, silent::Silent};
 use crate::{
-    aggregate::{Aggregate, OpenStack},
+    aggregate::{Aggregate, OpenStack, add_sums},
     attach::monotonic_ns,
     decode,
     engine::{Engine, Message},
-    event::ProcessIndex,
+    event::{FunctionId, ProcessIndex},
     pipeline::ThreadTotals,
     units::count,
 };
@@ -19,8 +21,10 @@ use crate::{
 /// What is known before it is asked for.
 #[derive(Debug, Default)]
 pub(super) struct Added {
-    /// Of threads that were taken out of the recording.
-    closed: Aggregate,
+    /// Of threads of which the kernel side hears no more: what they were counted for, and what closing their frames adds
+    /// to the sums of functions.
+    counts: Aggregate,
+    closed: FxHashMap<FunctionId, FunctionSums>,
     /// Changes of memory, in pages, of threads whose stacks were never seen.
     unseen_pages: BTreeMap<ProcessIndex, i64>,
     /// Names of functions that were lost.
@@ -75,9 +79,10 @@ impl Followed {
         for totals in threads {
             open += self.close_stack(totals, end_ns, silent.has_read(totals.thread))?;
         }
-        let mut whole = std::mem::take(&mut self.added.closed);
+        let mut whole = std::mem::take(&mut self.added.counts);
         whole.counts.open_at_detach = open;
-        for (row, sums) in self.kernel.function_sums()? {
+        for (row, mut sums) in self.kernel.function_sums()? {
+            self.add_closed(row, &mut sums);
             whole.add_function(sums.process as ProcessIndex, Some(row), &sums);
         }
         for index in self.processes.keys().copied().collect::<Vec<_>>() {
@@ -114,15 +119,14 @@ impl Followed {
 
     /// Closes what a thread has open, of which the kernel side hears no more. How many frames that were.
     pub(super) fn close_stack(&mut self, totals: &ThreadTotals, end_ns: u64, is_told: bool) -> Result<u64> {
-        let process = self.kernel.thread_at(totals.thread).process;
         let Some(open) = self.kernel.take_stack(totals.thread)? else { return Ok(0) };
-        self.added.closed.add_counts(&open.stack.counts);
+        self.added.counts.add_counts(&open.stack.counts);
         if !open.is_seen() && !is_told {
+            let process = self.kernel.thread_at(totals.thread).process;
             *self.added.unseen_pages.entry(process).or_default() += open.stack.postponed_pages;
         }
         for (row, sums) in open.close(end_ns, totals.off_cpu_ns, totals.faults) {
-            let id = (!self.kernel.is_row_of_others(row)).then_some(row);
-            self.added.closed.functions.push((process, id, sums));
+            add_sums(self.added.closed.entry(row).or_default(), &sums);
         }
         let OpenStack { frames, .. } = open;
         Ok(frames.len() as u64)
@@ -134,10 +138,17 @@ impl Followed {
             let unseen_pages = self.added.unseen_pages.remove(&index).unwrap_or_default();
             part.add_process(index, &sums, unseen_pages);
         }
-        if let Some(sums) = self.kernel.take_other_sums(index) {
+        if let Some((row, mut sums)) = self.kernel.take_other_sums(index) {
+            self.add_closed(row, &mut sums);
             part.add_function(index, None, &sums);
         }
         Ok(part)
+    }
+
+    fn add_closed(&mut self, row: FunctionId, sums: &mut FunctionSums) {
+        if let Some(closed) = self.added.closed.remove(&row) {
+            add_sums(sums, &closed);
+        }
     }
 
     /// Says what the tables of the kernel side were too small for.
