@@ -71,6 +71,7 @@ pub struct Account {
     pub events: u64,
     pub lost: u64,
     pub repaired: u64,
+    pub late_ends: u64,
     pub open_at_attach: u64,
     pub open_at_detach: u64,
     pub probe_hits: u64,

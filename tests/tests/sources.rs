@@ -11,6 +11,11 @@ on_pythons!([usdt_counts_too]
 on_pythons!([eval_alone_counts_too]
     cpython_3_11_debian: DEBIAN_3_11,
 );
+on_pythons!([suspensions_are_seen_at_once]
+    cpython_3_13_shared: SHARED_3_13,
+    cpython_3_13_sid: SID_3_13,
+    cpython_3_13_nogil: NOGIL_3_13,
+);
 on_pythons!([usdt_is_refused]
     cpython_3_14_sid: SID_3_14,
 );
@@ -53,6 +58,17 @@ fn usdt_counts_too(python: Python) {
         assert_eq!(report.processes[0].source, "usdt");
         assert_true(python, program, &report);
     }
+}
+
+/// Without the option they come out at the thread's next event, and their times are upper bounds.
+fn suspensions_are_seen_at_once(python: Python) {
+    for program in PROGRAMS {
+        let (_, report) = Tracer::work_of(Target::start(python, program, &[]), &["--exact-yield"]);
+        assert_eq!(report.account.late_ends, 0, "{program}: {:?}", report.account);
+        assert_true(python, program, &report);
+    }
+    let (_, report) = Tracer::work_of(Target::start(python, "generators.py", &[]), &[]);
+    assert!(report.account.late_ends > 0, "{:?}", report.account);
 }
 
 /// Without the probe point no place tells that an exception has left a frame.

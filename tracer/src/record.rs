@@ -26,7 +26,7 @@ use crate::{
     launch::{Held, Step, exit_code},
     log::{Failure, LogOptions, LogWriter},
     pipeline::{Ending, PipelineOptions, ThreadTotals},
-    python::plan::SourceChoice,
+    python::plan::Wanted,
     receive::{INTERVAL, Receiver, records},
     report::Report,
     select::Selectors,
@@ -83,9 +83,9 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Which functions.
     pub filter: FunctionFilter,
-    /// Where the events are to come from.
-    pub source: SourceChoice,
-    /// Samples a second and CPU, where they come from samples ([`SourceChoice::Sample`]).
+    /// What the plans are to be like.
+    pub wanted: Wanted,
+    /// Samples a second and CPU, where they come from samples ([`crate::python::plan::SourceChoice::Sample`]).
     pub sample_rate: Option<u32>,
     /// With samples: read the stack at each change of memory too, to charge it there.
     pub sample_memory: bool,
@@ -259,7 +259,7 @@ impl Session {
             hits.extend(records(&chunk).filter_map(|record| decode(record).ok()));
         }
         let calibration = calibrate::calibration(hits.into_iter());
-        let mut followed = Followed::new(kernel, options.source, options.sample_rate);
+        let mut followed = Followed::new(kernel, options.wanted, options.sample_rate);
         followed.begin_aggregate()?;
         if log.is_some() {
             followed.name_threads();

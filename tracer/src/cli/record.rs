@@ -17,7 +17,7 @@ use crate::{
     attach::AggregateSizes,
     filter::FunctionFilter,
     log::{LogKind, LogOptions},
-    python::plan::SourceChoice,
+    python::plan::{SourceChoice, Wanted},
     record::{self, Options, Outcome, Selection, Targets},
     views::{self, ViewOptions},
 };
@@ -103,6 +103,9 @@ pub(super) struct Arguments {
     /// Pages of 64 frames for stacks in the kernel
     #[arg(long, value_name = "N", default_value_t = STACK_PAGES, hide = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(STACK_PAGES)))]
     kernel_stack_pages: u32,
+    /// See at once that a generator is suspended, also where that costs 10 us a step (3.13); else its times are upper bounds
+    #[arg(long, conflicts_with = "max_overhead")]
+    exact_yield: bool,
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
@@ -153,7 +156,7 @@ impl Arguments {
             follow: !self.no_follow,
             duration: self.duration,
             filter,
-            source: self.source,
+            wanted: Wanted { source: self.source, exact_yields: self.exact_yield },
             sample_rate,
             sample_memory: true,
             untraced: untraced(self.untraced, self.duration, sample_rate),

@@ -9,7 +9,7 @@ use super::ImageFile;
 use crate::python::{
     self, Refusal,
     elf::{Elf, ElfError, open},
-    plan::{Plan, SourceChoice},
+    plan::{Plan, Wanted},
     traits::Traits,
 };
 
@@ -19,7 +19,7 @@ pub type Planned = Arc<Result<Plan, Refusal>>;
 /// Plans by file, and by build id. A file whose content changes is planned anew.
 #[derive(Debug, Default)]
 pub struct PlanCache {
-    choice: SourceChoice,
+    wanted: Wanted,
     files: FxHashMap<(u64, u64, i128), Analysed>,
     /// By build id: the file first met, and others that claim the same id and differ.
     builds: FxHashMap<Vec<u8>, Vec<(Sample, Analysed)>>,
@@ -33,9 +33,9 @@ struct Analysed {
 }
 
 impl PlanCache {
-    /// Plans by the wanted source.
-    pub fn new(choice: SourceChoice) -> Self {
-        Self { choice, ..Self::default() }
+    /// Plans as they are wanted.
+    pub fn new(wanted: impl Into<Wanted>) -> Self {
+        Self { wanted: wanted.into(), ..Self::default() }
     }
 
     /// The plan of an image.
@@ -65,7 +65,7 @@ impl PlanCache {
     }
 
     fn analyse(&mut self, image: &ImageFile) -> Analysed {
-        let analysed = Analysed::of(image, self.choice);
+        let analysed = Analysed::of(image, self.wanted);
         if !image.build_id.is_empty()
             && let Ok(sample) = Sample::take(&image.open_path, &analysed.planned)
         {
@@ -77,10 +77,10 @@ impl PlanCache {
 }
 
 impl Analysed {
-    fn of(image: &ImageFile, choice: SourceChoice) -> Self {
+    fn of(image: &ImageFile, wanted: Wanted) -> Self {
         let name = image.shown_path.file_name().unwrap_or_default().to_string_lossy();
         let (planned, traits) = match Elf::open(&image.open_path) {
-            Ok(elf) => (python::planner::plan_elf(&elf, &name, choice), Some(Traits::of(&elf))),
+            Ok(elf) => (python::planner::plan_elf(&elf, &name, wanted), Some(Traits::of(&elf))),
             Err(error) => (Err(error.into()), None),
         };
         Self { planned: Arc::new(planned), traits }

@@ -27,7 +27,7 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    /// A hook at an instruction that the kernel emulates.
+    /// A hook at an instruction.
     pub(super) fn at(instruction: &Instruction, frame: Register) -> Self {
         Self {
             address: instruction.ip(),
@@ -55,6 +55,13 @@ pub(super) fn after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Ho
         ahead = ahead.and_then(|ahead| advance(&instruction, stored, ahead));
     }
     None
+}
+
+/// The first instruction after the handler's store of the instruction pointer, whatever it is: the kernel single-steps it.
+pub(super) fn right_after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
+    let mut path = code::instructions(elf, handler, REACH);
+    let (frame, _) = path.by_ref().take_while(|i| !code::leaves(i)).find_map(|i| store(&i, layout))?;
+    Some(Hook::at(&path.next()?, code::register(frame)?))
 }
 
 /// The first instruction after a handler has cleared the frame's `previous` on which a probe is cheap: how a

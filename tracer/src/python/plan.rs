@@ -102,6 +102,22 @@ pub enum SourceChoice {
     Sample,
 }
 
+/// What a plan is to be like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// Where the events are to come from.
+    pub source: SourceChoice,
+    /// That a generator is suspended is to be seen at once also where that takes a probe on an instruction that the kernel
+    /// single-steps, some 10 us a step; else it comes out at its thread's next event.
+    pub exact_yields: bool,
+}
+
+impl From<SourceChoice> for Wanted {
+    fn from(source: SourceChoice) -> Self {
+        Self { source, exact_yields: false }
+    }
+}
+
 /// Version of CPython.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version {

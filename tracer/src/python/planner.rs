@@ -21,7 +21,7 @@ use super::{
     function_sites,
     functions::Functions,
     layout,
-    plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Version},
+    plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Version, Wanted},
     refusal::{Build, Lack, Refusal},
     thread_state,
     usdt_notes::{self, UsdtNote},
@@ -36,19 +36,20 @@ use super::{
 pub fn plan(path: &Path) -> Result<Plan, Refusal> {
     let elf = Elf::open(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    plan_elf(&elf, &name, SourceChoice::Auto)
+    plan_elf(&elf, &name, Wanted::default())
 }
 
-/// The same for a file already read, by the wanted source.
+/// The same for a file already read, as it is wanted.
 ///
 /// # Errors
 /// As for [`plan`].
-pub fn plan_elf(elf: &Elf, name: &str, choice: SourceChoice) -> Result<Plan, Refusal> {
+pub fn plan_elf(elf: &Elf, name: &str, wanted: Wanted) -> Result<Plan, Refusal> {
     let (version, found_by) = version::of(elf, name)?;
     let table = versions::of(version.minor).ok_or(Refusal::TooNew(version))?;
     let notes = usdt_notes::read(elf);
-    let image = Image { elf, version, found_by, table, functions: Functions::of(elf), notes };
-    image.plan(choice).map_err(|Lacks(lacks)| Refusal::Unsupported { version, build: image.build(), lacks })
+    let Wanted { source, exact_yields } = wanted;
+    let image = Image { elf, version, found_by, table, functions: Functions::of(elf), notes, exact_yields };
+    image.plan(source).map_err(|Lacks(lacks)| Refusal::Unsupported { version, build: image.build(), lacks })
 }
 
 /// What the steps of planning share.
@@ -59,6 +60,8 @@ struct Image<'a> {
     table: &'static VersionTable,
     functions: Functions,
     notes: Vec<UsdtNote>,
+    /// See [`Wanted`].
+    exact_yields: bool,
 }
 
 impl Image<'_> {
@@ -332,7 +335,7 @@ mod tests {
             }
         }
         let elf = Elf::parse(bytes).expect("only names have changed");
-        let refusal = plan_elf(&elf, "python3.11", SourceChoice::Auto).expect_err("no plan");
+        let refusal = plan_elf(&elf, "python3.11", Wanted::default()).expect_err("no plan");
         let Refusal::Unsupported { lacks, .. } = &refusal else { panic!("{refusal}") };
         assert_eq!(lacks[..], [Lack::Raise, Lack::CodeFreed]);
         assert!(
@@ -367,7 +370,7 @@ mod tests {
 
     fn try_plan(bytes: Vec<u8>) {
         if let Ok(elf) = Elf::parse(bytes) {
-            let _ = plan_elf(&elf, "python3.11", SourceChoice::Auto);
+            let _ = plan_elf(&elf, "python3.11", Wanted::default());
         }
     }
 

@@ -34,7 +34,7 @@ use crate::{
     engine::{Engine, Message},
     event::{Event, ProcessIndex},
     pipeline::{ProcessAbout, ProcessTotals, ThreadTotals},
-    python::plan::{Plan, SourceChoice},
+    python::plan::{Plan, SourceChoice, Wanted},
     select::Selectors,
     text::{one_line, pid_words},
 };
@@ -94,11 +94,11 @@ pub(super) struct Followed {
 
 impl Followed {
     /// `sample_rate`: stacks are sampled so often, and nothing is hooked.
-    pub(super) fn new(kernel: Kernel, source: SourceChoice, sample_rate: Option<u32>) -> Self {
+    pub(super) fn new(kernel: Kernel, wanted: Wanted, sample_rate: Option<u32>) -> Self {
         Self {
             before: Totals::of(&kernel),
             kernel,
-            plans: PlanCache::new(source),
+            plans: PlanCache::new(wanted),
             eval_plans: PlanCache::new(SourceChoice::Eval),
             processes: BTreeMap::new(),
             images: HashMap::new(),

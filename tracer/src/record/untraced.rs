@@ -9,7 +9,7 @@ use log::debug;
 use super::{Options, Outcome, Session, Stop, Targets, note};
 use crate::{
     log::recording::Recording,
-    python::plan::SourceChoice,
+    python::plan::{SourceChoice, Wanted},
     report::{Report, Untraced},
     text::one_line,
     units,
@@ -26,12 +26,13 @@ pub(super) async fn sample(options: &Options, stop: &mut Stop) -> Option<Report>
         return None;
     }
     let sampled = Options {
-        source: SourceChoice::Sample,
+        wanted: Wanted { source: SourceChoice::Sample, ..Wanted::default() },
         sample_rate: Some(RATE),
         sample_memory: false,
         duration: Some(duration),
         untraced: Duration::ZERO,
         log: None,
+        aggregate: None,
         ..options.clone()
     };
     let session = Session::start(&sampled, None).map_err(|error| debug!("{}", one_line(&error))).ok()?.0;

@@ -103,7 +103,13 @@ impl Image<'_> {
         let address = handlers.table.handler(opcode.number);
         let hook = eval_sites::after_store(self.elf, address, layout)
             .or_else(|| eval_sites::after_unlink(self.elf, address, layout));
-        self.site(Meaning::Yield, hook.map(without_instruction), &handler(opcode))
+        let site = self.site(Meaning::Yield, hook.map(without_instruction), &handler(opcode));
+        let slow = || {
+            let hook = eval_sites::right_after_store(self.elf, address, layout);
+            let site = self.site(Meaning::Yield, hook, &handler(opcode))?;
+            Some(ProbeSite { emulated: false, ..site })
+        };
+        site.or_else(|| self.exact_yields.then(slow).flatten())
     }
 }
 
