@@ -222,7 +222,8 @@ pub(crate) fn mismatch(process: u32, site: Site) -> u64 {
 }
 
 /// Does a frame execute a code object, as far as can be told? If not, that is counted.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 pub(crate) fn is_of_function(ctx: &ProbeContext, process: u32, frame: u64) -> bool {
     let site = site::exact(ctx);
     let (Some(layout), Some(interpreter)) = (LAYOUTS.get_ptr(site.image()), interpreter(process)) else {

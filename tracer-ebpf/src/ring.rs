@@ -207,11 +207,13 @@ pub(crate) fn send_loss(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
 }
 
 /// A record of this thread found no room: count it, and have the stack sent before the next one.
-#[inline(always)]
-pub(crate) fn lose(thread: &mut Thread) {
+#[cold]
+#[inline(never)]
+pub(crate) fn lose(thread: &mut Thread) -> u32 {
     thread.lost += 1;
     thread.state &= !thread_state::SYNCED;
     count_loss(thread.process);
+    0
 }
 
 /// Counts a lost record of a process.

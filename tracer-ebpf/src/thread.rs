@@ -52,7 +52,7 @@ pub(crate) fn current(ctx: &ProbeContext) -> Option<(u32, &'static mut Thread)> 
     } else {
         let slot = enter(site::exact(ctx).image());
         if slot == 0 {
-            add_total(total::STRAY_HITS, 1);
+            stray();
             return None;
         }
         slot
@@ -60,6 +60,12 @@ pub(crate) fn current(ctx: &ProbeContext) -> Option<(u32, &'static mut Thread)> 
     let thread = THREADS.get_ptr_mut(slot)?;
     // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
     Some((slot, unsafe { &mut *thread }))
+}
+
+#[cold]
+#[inline(never)]
+fn stray() -> u64 {
+    add_total(total::STRAY_HITS, 1)
 }
 
 /// Finds or makes the slot of the running thread; 0 if it is not traced. `image`: of the probe that was hit, by

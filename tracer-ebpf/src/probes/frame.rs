@@ -46,7 +46,7 @@ pub(crate) fn start(ctx: &ProbeContext) {
     let again = thread.last_start == frame;
     if again && !site.misses_suspensions() {
         // A RESUME that re-dispatched itself (monitoring switched on, a failed RESUME_CHECK) is reported twice.
-        count_duplicate(thread);
+        count_duplicate(thread.process);
         return;
     }
     let answer = function::starting(ctx, site, frame, thread.process);
@@ -58,7 +58,7 @@ pub(crate) fn start(ctx: &ProbeContext) {
         return;
     }
     if site.misses_suspensions() && is_repetition(ctx, site, thread, frame, again) {
-        count_duplicate(thread);
+        count_duplicate(thread.process);
         return;
     }
     thread.last_start = frame;
@@ -87,12 +87,14 @@ fn emit(slot: u32, thread: &mut Thread, event: FrameEvent, from: ChainFrom) {
     }
 }
 
-#[inline(always)]
-fn count_duplicate(thread: &Thread) {
-    with_process(thread.process, |process: *mut Process| {
+#[cold]
+#[inline(never)]
+fn count_duplicate(process: u32) -> u32 {
+    with_process(process, |process: *mut Process| {
         // SAFETY: a live map value, aligned to 8.
         unsafe { atomic_add(&raw mut (*process).duplicates, 1) };
     });
+    0
 }
 
 /// Where suspensions are not seen: is this START the same RESUME as an earlier one of the frame, told by two handlers?
