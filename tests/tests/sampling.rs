@@ -290,3 +290,56 @@ fn a_traced_report_has_shares_from_untraced_time() {
     let table = report(&log, &[]);
     assert!(table.contains("untraced cpu share: of "), "{table}");
 }
+
+/// What samples can't tell is refused before anything is recorded, with a word on what to do.
+#[test]
+fn what_samples_can_not_tell_is_refused() {
+    for (words, advice) in [
+        ("--rate 99", "--source sample"),
+        ("--source sample --rate 0", "1..=10000"),
+        ("--source sample --view latency", "--view table, tree or callers"),
+        ("--source sample --by task", "--view table, tree or callers"),
+        ("--source sample --view tree --of calls", "--of cpu"),
+        ("--source sample -o rec --log events", "leave them away"),
+        ("--source sample -o rec --min-duration 1ms", "leave them away"),
+    ] {
+        let output = tracer::run(["record", "-p", "1"].into_iter().chain(words.split(' ')));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(advice), "{words}: {said}");
+    }
+}
+
+/// What a log of samples is exported as, and what it is not.
+#[test]
+fn exports_hold_what_was_sampled() {
+    let folder = scratch();
+    let log = folder.path().join("rec");
+    let path = log.to_str().expect("a path");
+    let mut target = Target::start(Python::DEBIAN_3_11, "shares.py", &["--size", "1000"]);
+    let tracer = Tracer::attach(&[&target], &["--source", "sample", "--rate", "997", "-o", path]);
+    target.work();
+    let cpu_ns: u64 =
+        Report::of(&tracer.interrupt().stdout).functions.iter().map(|row| row.self_cpu_ns).sum();
+    target.end();
+    let export = |format: &str| tracer::run(["export", path, "--format", format, "--of", "cpu", "-o", "-"]);
+    let text = |format: &str| {
+        let output = export(format);
+        assert!(output.status.success(), "{format}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let stacks = text("collapsed");
+    let weighed = stacks.lines().filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok());
+    assert_eq!(weighed.sum::<u64>(), cpu_ns);
+    assert!(text("svg").contains("adds_in_thread"));
+    let callgrind = text("callgrind");
+    assert!(callgrind.contains("\nevents: wall_ns rss_grew rss_shrank\n"), "{callgrind}");
+    let csv = text("csv");
+    let header = csv.lines().next().expect("a header");
+    assert!(header.contains("samples") && !header.contains("calls"), "{header}");
+    assert!(export("pprof").status.success());
+    for format in ["pstats", "chrome", "perfetto", "firefox", "speedscope", "text"] {
+        let output = export(format);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("export as"), "{format}: {said}");
+    }
+}
