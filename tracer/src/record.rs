@@ -258,7 +258,9 @@ impl Session {
         while let Some(chunk) = Some(receiver.drain()).filter(|chunk| !chunk.is_empty()) {
             hits.extend(records(&chunk).filter_map(|record| decode(record).ok()));
         }
-        let calibration = calibrate::calibration(hits.into_iter());
+        let sums = kernel.function_sums()?;
+        let calibration = calibrate::calibration(hits.into_iter())
+            .or_else(|| calibrate::calibration_of_sums(&sums, hit_cost_ns));
         let mut followed = Followed::new(kernel, options.wanted, options.sample_rate);
         followed.begin_aggregate()?;
         if log.is_some() {

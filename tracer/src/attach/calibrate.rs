@@ -10,6 +10,7 @@ use std::{
 
 use log::debug;
 use tracer_common::{
+    aggregate::FunctionSums,
     layout::Layout,
     site::{Form, Register, Unseen},
 };
@@ -20,7 +21,7 @@ use super::{
     windows::{WindowChange, Windows},
 };
 use crate::correction::Calibration;
-use crate::event::{Event, FrameEvent};
+use crate::event::{Event, FrameEvent, FunctionId};
 use crate::python::{
     plan::{Meaning, Plan, ProbeSite, Source, Version},
     version::FoundBy,
@@ -117,6 +118,15 @@ pub fn calibration(events: impl Iterator<Item = Event>) -> Option<Calibration> {
         last = Some((time_ns, starts));
     }
     Some(Calibration { inside_ns: median(inside)?, outside_ns: median(outside)? })
+}
+
+/// The same where the kernel side adds calls up, from its sums and what a hit takes. Of processor time, so that whoever
+/// else runs on the machine does not matter.
+pub fn calibration_of_sums(sums: &[(FunctionId, FunctionSums)], hit_cost_ns: u64) -> Option<Calibration> {
+    let calls: u64 = sums.iter().map(|(_, sums)| sums.calls).sum();
+    let own = sums.iter().map(|(_, sums)| sums.own.wall_ns.saturating_sub(sums.own.off_cpu_ns));
+    let inside_ns = own.sum::<u64>().checked_div(calls)?;
+    Some(Calibration { inside_ns, outside_ns: (2 * hit_cost_ns).saturating_sub(inside_ns) })
 }
 
 fn median(mut values: Vec<u64>) -> Option<u64> {
@@ -248,6 +258,8 @@ fn file_offset(address: usize) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use tracer_common::aggregate::Amount;
+
     use super::*;
 
     fn hit(time_ns: u64, what: FrameEvent) -> Event {
@@ -275,5 +287,14 @@ mod tests {
         let found = calibration(hits.into_iter().map(|(time_ns, what)| hit(time_ns, what)));
         assert_eq!(found, Some(Calibration { inside_ns: 470, outside_ns: 480 }));
         assert_eq!(calibration([hit(5, start)].into_iter()), None);
+    }
+
+    #[test]
+    fn sums_tell_the_same_but_for_time_off_the_processor() {
+        let own = Amount { wall_ns: 1_000_000, off_cpu_ns: 530_000, ..Amount::default() };
+        let sums = [(1, FunctionSums { own, calls: 1_000, ..FunctionSums::default() })];
+        let found = calibration_of_sums(&sums, 475);
+        assert_eq!(found, Some(Calibration { inside_ns: 470, outside_ns: 480 }));
+        assert_eq!(calibration_of_sums(&[], 475), None);
     }
 }
