@@ -32,7 +32,7 @@ pub(crate) fn print(rounds: usize) {
                 let at = (turn + round) % WAYS.len();
                 eprintln!("{}, round {} of {rounds}: {}", program.name, round + 1, WAYS[at].name);
                 if let Ok(known) = &mut runs[at] {
-                    match subject.run(WAYS[at].how) {
+                    match subject.run(&WAYS[at]) {
                         Ok(run) => known.push(run),
                         Err(reason) => runs[at] = Err(reason),
                     }

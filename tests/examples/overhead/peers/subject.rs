@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tests::{Python, Target, Tracer, program, program::Known, real_programs, scratch, signal, workspace};
 use tracer::python;
 
-use super::ways::How;
+use super::ways::{How, Way};
 use crate::{bpftrace::Bpftrace, logs::size};
 
 /// A program of `compared.py`.
@@ -56,12 +56,15 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn of(known: &Known) -> Self {
+    /// Of what the program has told after each work.
+    fn of(known: &[Known]) -> Self {
+        let total_ns: u64 = known.iter().map(|work| work.total_ns).sum();
+        let last = known.last().cloned().unwrap_or_default();
         Self {
-            seconds: known.total_ns as f64 / 1e9,
-            peak_bytes: known.rss_end_bytes as f64,
-            calls: (known.all_calls > 0).then_some(known.calls),
-            events: known.events as f64,
+            seconds: total_ns as f64 / 1e9 / known.len() as f64,
+            peak_bytes: last.rss_end_bytes as f64,
+            calls: (last.all_calls > 0).then_some(last.calls),
+            events: last.events as f64,
             ..Self::default()
         }
     }
@@ -70,58 +73,72 @@ impl Run {
 impl Subject {
     pub(super) fn new(program: Program) -> Self {
         let mut subject = Self { program, function: String::new(), calls: 0, all_calls: 0 };
-        let counted = subject.inside("count", &mut peer("python"));
+        let counted = subject.inside("count", 1, &mut peer("python"));
         let (known, _) = counted.unwrap_or_else(|reason| panic!("{} does not run: {reason}", program.name));
+        let known = known.into_iter().next().unwrap_or_default();
         (subject.function, subject.calls, subject.all_calls) = (known.function, known.calls, known.all_calls);
         subject
     }
 
     /// Runs it in one of the ways.
-    pub(super) fn run(&self, how: How) -> Result<Run, String> {
+    pub(super) fn run(&self, &Way { how, works, .. }: &Way) -> Result<Run, String> {
         match how {
             How::Inside(tool) => {
-                let (known, log_bytes) = self.inside(tool, &mut peer("python"))?;
+                let (known, log_bytes) = self.inside(tool, works, &mut peer("python"))?;
                 Ok(Run { log_bytes, ..Run::of(&known) })
             }
             How::Scalene => {
                 let folder = scratch();
                 let mut scalene = peer("scalene");
                 scalene.args(["run", "--outfile"]).arg(folder.path().join("profile.json"));
-                let (known, _) = self.inside("nothing", &mut scalene)?;
+                let (known, _) = self.inside("nothing", works, &mut scalene)?;
                 Ok(Run { log_bytes: size(folder.path()) as f64, ..Run::of(&known) })
             }
-            How::Pytracer(options) => Ok(self.under_pytracer(options, false)),
-            How::PytracerWithLog(options) => Ok(self.under_pytracer(options, true)),
-            How::PySpy => self.under_py_spy(),
-            How::Bpftrace => Ok(self.under_bpftrace()),
+            How::Pytracer(options) => Ok(self.under_pytracer(options, works, false)),
+            How::PytracerWithLog(options) => Ok(self.under_pytracer(options, works, true)),
+            How::PySpy => self.under_py_spy(works),
+            How::Bpftrace => Ok(self.under_bpftrace(works)),
         }
     }
 
     /// To its end at once, as arguments of a command. Returns what it knows, and the size of what the tool wrote.
-    fn inside(&self, tool: &str, command: &mut Command) -> Result<(Known, f64), String> {
+    fn inside(&self, tool: &str, works: u32, command: &mut Command) -> Result<(Vec<Known>, f64), String> {
         let folder = scratch();
-        self.arguments(command, tool, folder.path()).arg("--at-once");
+        self.arguments(command, tool, folder.path(), works).arg("--at-once");
         let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
         let stdout = String::from_utf8_lossy(&output.stdout);
-        let known = stdout.lines().find_map(|line| serde_json::from_str(line.strip_prefix("known ")?).ok());
-        let said = || String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
-        Ok((known.ok_or_else(said)?, size(folder.path()) as f64))
+        let known = stdout.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("known ")?).ok());
+        let known: Vec<Known> = known.collect();
+        if known.len() < works as usize {
+            return Err(String::from_utf8_lossy(&output.stderr)
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .to_owned());
+        }
+        Ok((known, size(folder.path()) as f64))
     }
 
-    fn arguments<'a>(&self, command: &'a mut Command, tool: &str, folder: &Path) -> &'a mut Command {
+    fn arguments<'a>(
+        &self,
+        command: &'a mut Command,
+        tool: &str,
+        folder: &Path,
+        works: u32,
+    ) -> &'a mut Command {
         let Program { name, size } = self.program;
         command.env("PYTHONPATH", real_programs()).arg(program("compared.py")).args([name, tool]);
-        command.arg(folder).arg(&self.function).args(["--", "--size", size])
+        command.arg(folder).arg(&self.function).args(["--", "--size", size, "--rounds", &works.to_string()])
     }
 
     /// Started, and waiting for whatever attaches.
-    fn target(&self) -> Target {
+    fn target(&self, works: u32) -> Target {
         let mut python = peer("python");
-        Target::spawn(self.arguments(&mut python, "nothing", Path::new("/")))
+        Target::spawn(self.arguments(&mut python, "nothing", Path::new("/"), works))
     }
 
-    fn under_pytracer(&self, options: &[&str], with_log: bool) -> Run {
-        let mut target = self.target();
+    fn under_pytracer(&self, options: &[&str], works: u32, with_log: bool) -> Run {
+        let mut target = self.target(works);
         let folder = scratch();
         let log = folder.path().join("log");
         let path = log.display().to_string();
@@ -130,7 +147,7 @@ impl Subject {
             arguments.extend(["-o", &path]);
         }
         let tracer = Tracer::attach(&[&target], &arguments);
-        let known = work(&mut target);
+        let known = work(&mut target, works);
         let tool_peak_bytes = peak_bytes(tracer.pid());
         let report = tracer.report();
         target.end();
@@ -146,20 +163,20 @@ impl Subject {
         Run { tool_peak_bytes, calls, log_bytes: size(&log) as f64, events, ..Run::of(&known) }
     }
 
-    fn under_bpftrace(&self) -> Run {
+    fn under_bpftrace(&self, works: u32) -> Run {
         let plan = python::plan(&Python::DEBIAN_3_11.image());
         let plan = plan.unwrap_or_else(|error| panic!("plan CPython: {error}"));
-        let mut target = self.target();
+        let mut target = self.target(works);
         let bpftrace = Bpftrace::attach(&plan, target.pid());
-        let known = work(&mut target);
+        let known = work(&mut target, works);
         let tool_peak_bytes = peak_bytes(bpftrace.pid());
         let calls = bpftrace.end();
         target.end();
         Run { tool_peak_bytes, calls: Some(calls), ..Run::of(&known) }
     }
 
-    fn under_py_spy(&self) -> Result<Run, String> {
-        let mut target = self.target();
+    fn under_py_spy(&self, works: u32) -> Result<Run, String> {
+        let mut target = self.target(works);
         let folder = scratch();
         let mut py_spy = peer("py-spy");
         py_spy.args(["record", "--format", "raw", "--pid", &target.pid().to_string(), "--output"]);
@@ -170,7 +187,7 @@ impl Subject {
             .stderr(Stdio::null());
         let mut py_spy = py_spy.spawn().map_err(|error| error.to_string())?;
         wait_for_samples(&mut py_spy)?;
-        let known = work(&mut target);
+        let known = work(&mut target, works);
         let tool_peak_bytes = peak_bytes(py_spy.id());
         signal(py_spy.id(), Signal::INT);
         let status = py_spy.wait().map_err(|error| error.to_string())?;
@@ -192,8 +209,9 @@ fn wait_for_samples(py_spy: &mut Child) -> Result<(), String> {
     }
 }
 
-fn work(target: &mut Target) -> Known {
-    target.work().pop().expect("the program tells its time")
+/// Lets it work so often, and returns what it tells of each.
+fn work(target: &mut Target, works: u32) -> Vec<Known> {
+    (0..works).map(|_| target.work()).last().unwrap_or_default()
 }
 
 /// A program of the environment that has the other tools.

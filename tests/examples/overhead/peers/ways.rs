@@ -4,6 +4,19 @@
 pub(super) struct Way {
     pub(super) name: &'static str,
     pub(super) how: How,
+    /// How often the program works in one run: often where little is added, so that it is seen.
+    pub(super) works: u32,
+}
+
+impl Way {
+    const fn new(name: &'static str, how: How) -> Self {
+        Self { name, how, works: 1 }
+    }
+
+    /// What adds little, or comes in now and then.
+    const fn light(name: &'static str, how: How) -> Self {
+        Self { name, how, works: 20 }
+    }
 }
 
 /// What watches the program.
@@ -39,36 +52,29 @@ pub(super) const EVERY_EVENT_OF_PYMEMTRACE: &str = "pymemtrace `Profile`, all ev
 
 /// The first is what the others are held against.
 pub(super) const WAYS: &[Way] = &[
-    Way { name: "untraced", how: How::Inside("nothing") },
-    Way { name: "pytracer, report", how: How::Pytracer(&[]) },
-    Way {
-        name: "pytracer, report of samples, 199 Hz",
-        how: How::Pytracer(&["--source", "sample", "--rate", "199"]),
-    },
-    Way { name: "pytracer, `--log calls`", how: How::PytracerWithLog(&["--log", "calls"]) },
-    Way { name: EVERY_EVENT, how: How::PytracerWithLog(&["--log", "events"]) },
-    Way {
-        name: "pytracer, changes of a page and more",
-        how: How::PytracerWithLog(&["--min-rss", "4096", "--with-previous"]),
-    },
-    Way { name: "pymemtrace `process`, 0.1 s", how: How::Inside("pymemtrace-process") },
-    Way {
-        name: "pymemtrace `Profile`, changes of a page and more",
-        how: How::Inside("pymemtrace-profile-pages"),
-    },
-    Way { name: EVERY_EVENT_OF_PYMEMTRACE, how: How::Inside("pymemtrace-profile-all") },
-    Way {
-        name: "pymemtrace `Trace`, changes of a page and more",
-        how: How::Inside("pymemtrace-trace-pages"),
-    },
-    Way { name: "pymemtrace `Trace`, all events", how: How::Inside("pymemtrace-trace-all") },
-    Way { name: "pymemtrace `TraceMalloc`", how: How::Inside("pymemtrace-trace-malloc") },
-    Way { name: "pymemtrace `debug_malloc_stats`", how: How::Inside("pymemtrace-debug-malloc-stats") },
-    Way { name: "cProfile", how: How::Inside("cprofile") },
-    Way { name: "yappi", how: How::Inside("yappi") },
-    Way { name: "VizTracer", how: How::Inside("viztracer") },
-    Way { name: "memray", how: How::Inside("memray") },
-    Way { name: "scalene", how: How::Scalene },
-    Way { name: "py-spy, 100 Hz", how: How::PySpy },
-    Way { name: "bpftrace script", how: How::Bpftrace },
+    Way::light("untraced", How::Inside("nothing")),
+    Way::new("pytracer, report: the kernel adds up", How::Pytracer(&[])),
+    Way::new("pytracer, report of a stream", How::Pytracer(&["--aggregate", "stream"])),
+    Way::new("pytracer, `--log calls`", How::PytracerWithLog(&["--log", "calls"])),
+    Way::new(EVERY_EVENT, How::PytracerWithLog(&["--log", "events"])),
+    Way::new(
+        "pytracer, changes of a page and more",
+        How::PytracerWithLog(&["--min-rss", "4096", "--with-previous"]),
+    ),
+    Way::light("pytracer, samples, 199 Hz", How::Pytracer(&["--source", "sample", "--rate", "199"])),
+    Way::light("pytracer, `--max-overhead 5%`", How::Pytracer(&["--max-overhead", "5%"])),
+    Way::light("pymemtrace `process`, 0.1 s", How::Inside("pymemtrace-process")),
+    Way::new("pymemtrace `Profile`, changes of a page and more", How::Inside("pymemtrace-profile-pages")),
+    Way::new(EVERY_EVENT_OF_PYMEMTRACE, How::Inside("pymemtrace-profile-all")),
+    Way::new("pymemtrace `Trace`, changes of a page and more", How::Inside("pymemtrace-trace-pages")),
+    Way::new("pymemtrace `Trace`, all events", How::Inside("pymemtrace-trace-all")),
+    Way::new("pymemtrace `TraceMalloc`", How::Inside("pymemtrace-trace-malloc")),
+    Way::light("pymemtrace `debug_malloc_stats`", How::Inside("pymemtrace-debug-malloc-stats")),
+    Way::new("cProfile", How::Inside("cprofile")),
+    Way::new("yappi", How::Inside("yappi")),
+    Way::new("VizTracer", How::Inside("viztracer")),
+    Way::new("memray", How::Inside("memray")),
+    Way::new("scalene", How::Scalene),
+    Way::light("py-spy, 100 Hz", How::PySpy),
+    Way::new("bpftrace script", How::Bpftrace),
 ];
