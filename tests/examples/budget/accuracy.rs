@@ -10,6 +10,8 @@ use crate::program::{Program, Turns, record};
 pub(crate) struct Accuracy {
     time: (f64, f64),
     calls: (f64, f64),
+    /// Times of a report of all calls, whose shares are of samples from before and after.
+    hybrid: (f64, f64),
 }
 
 /// Shares of functions, by name, file and line.
@@ -18,16 +20,19 @@ type Shares = BTreeMap<String, f64>;
 /// Without a probe, some 100 000 samples.
 const TRUE_TIMES: Duration = Duration::from_secs(20);
 const TRUE_RATE: &str = "5000";
-const TRUE_CALLS: Duration = Duration::from_secs(5);
+/// All calls, and samples of a tenth of that before and after.
+const TRACED: Duration = Duration::from_secs(30);
 
 impl Accuracy {
     /// Of the turns of a program that still runs.
     pub(crate) fn of(program: &Program, turns: &Turns) -> Self {
         let times = record(program.pid(), TRUE_TIMES, &["--source", "sample", "--rate", TRUE_RATE]);
-        let calls = record(program.pid(), TRUE_CALLS, &[]);
+        let traced = record(program.pid(), TRACED, &[]);
+        let times = shares([&times], "samples");
         Self {
-            time: errors(&shares([&times], "samples"), &shares(&turns.reports, "samples")),
-            calls: errors(&shares([&calls], "calls"), &shares(&turns.reports, "calls_share")),
+            time: errors(&times, &shares(&turns.reports, "samples")),
+            calls: errors(&shares([&traced], "calls"), &shares(&turns.reports, "calls_share")),
+            hybrid: errors(&times, &shares([&traced], "untraced_samples")),
         }
     }
 }
@@ -54,7 +59,8 @@ fn errors(truth: &Shares, told: &Shares) -> (f64, f64) {
 
 impl fmt::Display for Accuracy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, calls } = self;
-        write!(f, "{:.2} ({:.2}) | {:.2} ({:.2})", time.0, time.1, calls.0, calls.1)
+        let Self { time, calls, hybrid } = self;
+        let errors = [time, calls, hybrid].map(|(largest, all)| format!("{largest:.2} ({all:.2})"));
+        write!(f, "{}", errors.join(" | "))
     }
 }

@@ -49,16 +49,16 @@ fn main() -> ExitCode {
         options.seconds
     );
     println!(
-        "| program | cost, median (least - most) | believed | observed | time, largest error (all) | calls, largest error (all) |"
+        "| program | cost, median (least - most) | believed | observed | time, largest error (all) | calls, largest error (all) | time in a report of all calls |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for name in PROGRAMS {
         let mut program = Program::start(python, name);
         let turns = program.turns(&options);
         let accuracy = Accuracy::of(&program, &turns);
         println!("| {name} | {turns} | {accuracy} |");
     }
-    println!("| Flask under gunicorn and wrk | {} | | |", service::turns(python, &options));
+    println!("| Flask under gunicorn and wrk | {} | | | |", service::turns(python, &options));
     println!("\n{}", stalls::of_clock(python, &options));
     println!("{}", stalls::of_threads(python, &options));
     ExitCode::SUCCESS
