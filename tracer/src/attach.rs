@@ -93,7 +93,6 @@ pub enum Mode {
 
 /// What to load.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct LoadOptions {
     /// Size of all event rings together in bytes, a power of two of at least a page; `None`: what suits the machine.
     pub ring_bytes: Option<u32>,
