@@ -28,7 +28,7 @@ use crate::{
     pipeline::{Ending, PipelineOptions, ThreadTotals},
     python::plan::Wanted,
     receive::{INTERVAL, Receiver, records},
-    report::Report,
+    report::{OwnCost, Report},
     select::Selectors,
     text::shown,
 };
@@ -452,6 +452,7 @@ impl Session {
             lost_tasks,
             probe_hits,
             probe_cost_ns: probe_hits * self.hit_cost_ns,
+            own: own_cost(),
             sampling,
             windowing,
             notes,
@@ -523,6 +524,20 @@ fn raise_file_limit() {
         // SAFETY: as above. If it is refused the limit stays, and an attach that needs more says so.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
     }
+}
+
+/// What we have taken so far.
+fn own_cost() -> Option<OwnCost> {
+    // SAFETY: all zeros are a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` lives until the call returns.
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) } != 0 {
+        return None;
+    }
+    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    // The kernel tells the peak in units of 1024 bytes.
+    let peak_rss_bytes = usage.ru_maxrss as u64 * 1024;
+    Some(OwnCost { cpu_ns: ns(usage.ru_utime) + ns(usage.ru_stime), peak_rss_bytes })
 }
 
 fn unix_ns() -> u64 {

@@ -172,6 +172,15 @@ pub struct FunctionReport {
     pub untraced: Option<UntracedShare>,
 }
 
+/// What pytracer itself took, from its start to the end of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnCost {
+    /// Processor time of all its threads, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Most resident memory, in bytes; the rings are part of it.
+    pub peak_rss_bytes: u64,
+}
+
 /// Whether all was seen, what had to be made good, and what the run cost the traced processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
@@ -192,7 +201,10 @@ pub struct Account {
     pub probe_hits: u64,
     /// What all hits together cost, in nanoseconds.
     pub probe_cost_ns: u64,
-    /// The two are 0 because the recording has not ended, or was cut off.
+    /// What pytracer itself took; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnCost>,
+    /// Hits and cost are 0 because the recording has not ended, or was cut off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cost_unknown: bool,
     /// What the probes of a call add to durations; absent: that was not measured.

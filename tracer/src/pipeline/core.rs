@@ -12,7 +12,7 @@ use crate::charge::{Charged, Ended, ProcessMemory, RssChange, UNFOLLOWED};
 use crate::event::{Cause, Event, Function, FunctionId, Member, Origin, ProcessIndex, Sample, Slot};
 use crate::functions::{Functions, Row};
 use crate::mix::{CallMix, ClosedWindow};
-use crate::report::{Account, CallShare, FunctionReport, Report, Status, Window, Windowing};
+use crate::report::{Account, CallShare, FunctionReport, OwnCost, Report, Status, Window, Windowing};
 use crate::summary::Summary;
 
 /// All but the sink, so that a report in mid-run can end a copy of it.
@@ -31,6 +31,7 @@ pub(super) struct Core {
     lost_tasks: u64,
     probe_hits: u64,
     probe_cost_ns: u64,
+    own: Option<OwnCost>,
     pub(super) notes: Vec<String>,
     windowing: Option<Windowing>,
     pub(super) latest_ns: u64,
@@ -54,6 +55,7 @@ impl Core {
             lost_tasks: 0,
             probe_hits: 0,
             probe_cost_ns: 0,
+            own: None,
             notes: Vec::new(),
             windowing: None,
             ended_ns: None,
@@ -332,6 +334,7 @@ impl Core {
         }
         self.probe_hits = ending.probe_hits;
         self.probe_cost_ns = ending.probe_cost_ns;
+        self.own = ending.own;
         if let (Some(sampled), Some(cost)) = (&mut self.sampled, ending.sampling) {
             sampled.set_cost(cost);
         }
@@ -401,6 +404,7 @@ impl Core {
                 open_at_detach: counts.open_at_detach,
                 probe_hits: self.probe_hits,
                 probe_cost_ns: self.probe_cost_ns,
+                own: self.own,
                 cost_unknown: self.ended_ns.is_none(),
                 calibration: self.options.calibration,
                 filtered: !self.options.filter.is_all(),

@@ -3,7 +3,7 @@
 use crate::correction::Calibration;
 use crate::event::{ProcessIndex, Slot};
 use crate::filter::FunctionFilter;
-use crate::report::Windowing;
+use crate::report::{OwnCost, Windowing};
 
 /// What a pipeline has to know before the first event.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Ending {
     pub probe_hits: u64,
     /// What all hits together cost the traced processes, in nanoseconds.
     pub probe_cost_ns: u64,
+    /// What pytracer itself took.
+    pub own: Option<OwnCost>,
     /// What sampling took, if it was sampled.
     pub sampling: Option<SamplingCost>,
     /// How processes were traced in windows, if they were.

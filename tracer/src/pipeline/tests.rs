@@ -6,7 +6,7 @@ use crate::charge::{Began, Cost, Ended, FinishedCall, ProcessMemory, RssChange};
 use crate::event::{Cause, FrameEvent, Function, FunctionId, Member, UnseenEnd};
 use crate::filter::FunctionFilter;
 use crate::functions::OTHERS;
-use crate::report::{Account, FunctionReport};
+use crate::report::{Account, FunctionReport, OwnCost};
 use crate::summary::FunctionSums;
 
 /// Keeps what it is told.
@@ -502,6 +502,7 @@ fn calls_open_at_the_end_are_cut_off_and_counted() {
         lost_tasks: 0,
         probe_hits: 10,
         probe_cost_ns: 4000,
+        own: Some(OwnCost { cpu_ns: 7, peak_rss_bytes: 8 }),
         sampling: None,
         windowing: None,
         notes: vec!["note".into()],
@@ -517,6 +518,7 @@ fn calls_open_at_the_end_are_cut_off_and_counted() {
         open_at_detach: 2,
         probe_hits: 10,
         probe_cost_ns: 4000,
+        own: Some(OwnCost { cpu_ns: 7, peak_rss_bytes: 8 }),
         duplicates: 3,
         mismatches: 2,
         no_slot: 1,

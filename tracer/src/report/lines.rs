@@ -71,7 +71,7 @@ fn untraced(untraced: &Untraced) -> String {
 
 /// The same of an account and the length of its window.
 pub(crate) fn footer_of(of: &Account, window_ns: u64, colour: bool) -> String {
-    cost(of, window_ns) + &account(of, colour)
+    cost(of, window_ns) + &own_cost(of) + &account(of, colour)
 }
 
 /// What a process is, in one line no wider than the terminal.
@@ -270,6 +270,16 @@ fn sampled(sampling: &Sampling, account: &Account, window_ns: u64) -> String {
         );
     }
     out
+}
+
+fn own_cost(account: &Account) -> String {
+    account.own.map_or_else(String::new, |own| {
+        format!(
+            "pytracer itself: {} of processor time, {} of memory at most\n",
+            duration(own.cpu_ns),
+            size(own.peak_rss_bytes)
+        )
+    })
 }
 
 fn account(account: &Account, colour: bool) -> String {

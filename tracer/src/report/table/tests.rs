@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::{Account, ProcessReport, Status, Window};
+use crate::report::{Account, OwnCost, ProcessReport, Status, Window};
 
 fn report() -> Report {
     let function = |name: &str, file: &str, calls, wall: u64| FunctionReport {
@@ -43,6 +43,7 @@ fn report() -> Report {
             lost: 3,
             probe_hits: 1_234_567,
             probe_cost_ns: 532_098_377,
+            own: Some(OwnCost { cpu_ns: 120_000_000, peak_rss_bytes: 96 << 20 }),
             notes: vec!["a \x1b[31mnote".into()],
             ..Account::default()
         },
@@ -147,6 +148,7 @@ fn ends_with_totals_cost_and_account() {
 resident memory 50 MiB -> 50.0 MiB (+8 KiB), peak 51 MiB
 
 times include the probes' own cost: 1 234 567 hits x 431 ns = 532 ms, 4.4 % of the window
+pytracer itself: 120 ms of processor time, 96 MiB of memory at most
 account: 2 469 134 events, 3 lost, 0 repaired; calls open at attach 0, at detach 0
   a \\x1b[31mnote
 ";
