@@ -9,6 +9,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tests::{Python, Target, Tracer, program, program::Known, real_programs, scratch, signal, workspace};
 use tracer::python;
 
@@ -94,8 +95,8 @@ impl Subject {
                 let (known, _) = self.inside("nothing", works, &mut scalene)?;
                 Ok(Run { log_bytes: size(folder.path()) as f64, ..Run::of(&known) })
             }
-            How::Pytracer(options) => Ok(self.under_pytracer(options, works, false)),
-            How::PytracerWithLog(options) => Ok(self.under_pytracer(options, works, true)),
+            How::Pytracer(options) => self.under_pytracer(options, works, false),
+            How::PytracerWithLog(options) => self.under_pytracer(options, works, true),
             How::PySpy => self.under_py_spy(works),
             How::Bpftrace => Ok(self.under_bpftrace(works)),
         }
@@ -137,7 +138,7 @@ impl Subject {
         Target::spawn(self.arguments(&mut python, "nothing", Path::new("/"), works))
     }
 
-    fn under_pytracer(&self, options: &[&str], works: u32, with_log: bool) -> Run {
+    fn under_pytracer(&self, options: &[&str], works: u32, with_log: bool) -> Result<Run, String> {
         let mut target = self.target(works);
         let folder = scratch();
         let log = folder.path().join("log");
@@ -149,18 +150,32 @@ impl Subject {
         let tracer = Tracer::attach(&[&target], &arguments);
         let known = work(&mut target, works);
         let tool_peak_bytes = peak_bytes(tracer.pid());
-        let report = tracer.report();
+        let outcome = tracer.interrupt();
         target.end();
-        report.assert_lossless();
-        let calls = report.functions.iter().filter(|row| {
-            let name = row.function.rsplit('.').next().unwrap_or_default();
-            let file = Path::new(&row.file).file_name().unwrap_or_default().display();
-            format!("{name}@{file}:{}", row.line) == self.function
-        });
-        // Samples tell of no calls.
-        let calls = Some(calls.map(|row| row.calls + row.resumes).sum()).filter(|&calls| calls > 0);
-        let events = report.account.events as f64;
-        Run { tool_peak_bytes, calls, log_bytes: size(&log) as f64, events, ..Run::of(&known) }
+        // Samples have no counts: not all keys are in every report.
+        let report: Value = serde_json::from_str(&outcome.stdout).map_err(|_| outcome.stderr.clone())?;
+        let events = |key: &str| report["account"][key].as_u64().unwrap_or(0);
+        if !outcome.status.success() || events("lost") > 0 {
+            return Err(format!("{}, {} events lost", outcome.status, events("lost")));
+        }
+        let rows =
+            report["functions"].as_array().into_iter().flatten().filter(|row| self.is_of_function(row));
+        let calls = rows.flat_map(|row| [&row["calls"], &row["resumes"]]).filter_map(Value::as_u64).sum();
+        Ok(Run {
+            tool_peak_bytes,
+            calls: Some(calls).filter(|&calls| calls > 0),
+            log_bytes: size(&log) as f64,
+            events: events("events") as f64,
+            ..Run::of(&known)
+        })
+    }
+
+    /// Is a row of pytracer's report of the function that is counted?
+    fn is_of_function(&self, row: &Value) -> bool {
+        let text = |key: &str| row[key].as_str().unwrap_or_default();
+        let name = text("function").rsplit('.').next().unwrap_or_default();
+        let file = Path::new(text("file")).file_name().unwrap_or_default().display();
+        format!("{name}@{file}:{}", row["line"]) == self.function
     }
 
     fn under_bpftrace(&self, works: u32) -> Run {
