@@ -21,13 +21,15 @@ use crate::{bpftrace::Bpftrace, logs::size};
 pub(super) struct Program {
     pub(super) name: &'static str,
     /// How much it does; by the slowest tool that is some seconds to a minute.
-    size: &'static str,
+    size: u64,
+    /// How many times that it does under what adds little: some seconds.
+    times: u64,
 }
 
 pub(super) const PROGRAMS: [Program; 3] = [
-    Program { name: "calls", size: "30000" },
-    Program { name: "web", size: "300" },
-    Program { name: "richards", size: "1" },
+    Program { name: "calls", size: 30_000, times: 4_000 },
+    Program { name: "web", size: 300, times: 100 },
+    Program { name: "richards", size: 1, times: 60 },
 ];
 
 /// The same, and what the interpreter counts of it.
@@ -57,15 +59,13 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Of what the program has told after each work.
-    fn of(known: &[Known]) -> Self {
-        let total_ns: u64 = known.iter().map(|work| work.total_ns).sum();
-        let last = known.last().cloned().unwrap_or_default();
+    /// Of what the program tells, which has done so many times as much.
+    fn of(known: &Known, times: u64) -> Self {
         Self {
-            seconds: total_ns as f64 / 1e9 / known.len() as f64,
-            peak_bytes: last.rss_end_bytes as f64,
-            calls: (last.all_calls > 0).then_some(last.calls),
-            events: last.events as f64,
+            seconds: known.total_ns as f64 / 1e9 / times as f64,
+            peak_bytes: known.rss_end_bytes as f64,
+            calls: (known.all_calls > 0).then_some(known.calls),
+            events: known.events as f64,
             ..Self::default()
         }
     }
@@ -76,48 +76,41 @@ impl Subject {
         let mut subject = Self { program, function: String::new(), calls: 0, all_calls: 0 };
         let counted = subject.inside("count", 1, &mut peer("python"));
         let (known, _) = counted.unwrap_or_else(|reason| panic!("{} does not run: {reason}", program.name));
-        let known = known.into_iter().next().unwrap_or_default();
         (subject.function, subject.calls, subject.all_calls) = (known.function, known.calls, known.all_calls);
         subject
     }
 
     /// Runs it in one of the ways.
-    pub(super) fn run(&self, &Way { how, works, .. }: &Way) -> Result<Run, String> {
+    pub(super) fn run(&self, &Way { how, light, .. }: &Way) -> Result<Run, String> {
+        let times = if light { self.program.times } else { 1 };
         match how {
             How::Inside(tool) => {
-                let (known, log_bytes) = self.inside(tool, works, &mut peer("python"))?;
-                Ok(Run { log_bytes, ..Run::of(&known) })
+                let (known, log_bytes) = self.inside(tool, times, &mut peer("python"))?;
+                Ok(Run { log_bytes, ..Run::of(&known, times) })
             }
             How::Scalene => {
                 let folder = scratch();
                 let mut scalene = peer("scalene");
                 scalene.args(["run", "--outfile"]).arg(folder.path().join("profile.json"));
-                let (known, _) = self.inside("nothing", works, &mut scalene)?;
-                Ok(Run { log_bytes: size(folder.path()) as f64, ..Run::of(&known) })
+                let (known, _) = self.inside("nothing", times, &mut scalene)?;
+                Ok(Run { log_bytes: size(folder.path()) as f64, ..Run::of(&known, times) })
             }
-            How::Pytracer(options) => self.under_pytracer(options, works, false),
-            How::PytracerWithLog(options) => self.under_pytracer(options, works, true),
-            How::PySpy => self.under_py_spy(works),
-            How::Bpftrace => Ok(self.under_bpftrace(works)),
+            How::Pytracer(options) => self.under_pytracer(options, times, false),
+            How::PytracerWithLog(options) => self.under_pytracer(options, times, true),
+            How::PySpy => self.under_py_spy(times),
+            How::Bpftrace => Ok(self.under_bpftrace(times)),
         }
     }
 
     /// To its end at once, as arguments of a command. Returns what it knows, and the size of what the tool wrote.
-    fn inside(&self, tool: &str, works: u32, command: &mut Command) -> Result<(Vec<Known>, f64), String> {
+    fn inside(&self, tool: &str, times: u64, command: &mut Command) -> Result<(Known, f64), String> {
         let folder = scratch();
-        self.arguments(command, tool, folder.path(), works).arg("--at-once");
+        self.arguments(command, tool, folder.path(), times).arg("--at-once");
         let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
         let stdout = String::from_utf8_lossy(&output.stdout);
-        let known = stdout.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("known ")?).ok());
-        let known: Vec<Known> = known.collect();
-        if known.len() < works as usize {
-            return Err(String::from_utf8_lossy(&output.stderr)
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .to_owned());
-        }
-        Ok((known, size(folder.path()) as f64))
+        let known = stdout.lines().find_map(|line| serde_json::from_str(line.strip_prefix("known ")?).ok());
+        let said = || String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        Ok((known.ok_or_else(said)?, size(folder.path()) as f64))
     }
 
     fn arguments<'a>(
@@ -125,21 +118,21 @@ impl Subject {
         command: &'a mut Command,
         tool: &str,
         folder: &Path,
-        works: u32,
+        times: u64,
     ) -> &'a mut Command {
-        let Program { name, size } = self.program;
+        let Program { name, size, .. } = self.program;
         command.env("PYTHONPATH", real_programs()).arg(program("compared.py")).args([name, tool]);
-        command.arg(folder).arg(&self.function).args(["--", "--size", size, "--rounds", &works.to_string()])
+        command.arg(folder).arg(&self.function).args(["--", "--size", &(size * times).to_string()])
     }
 
     /// Started, and waiting for whatever attaches.
-    fn target(&self, works: u32) -> Target {
+    fn target(&self, times: u64) -> Target {
         let mut python = peer("python");
-        Target::spawn(self.arguments(&mut python, "nothing", Path::new("/"), works))
+        Target::spawn(self.arguments(&mut python, "nothing", Path::new("/"), times))
     }
 
-    fn under_pytracer(&self, options: &[&str], works: u32, with_log: bool) -> Result<Run, String> {
-        let mut target = self.target(works);
+    fn under_pytracer(&self, options: &[&str], times: u64, with_log: bool) -> Result<Run, String> {
+        let mut target = self.target(times);
         let folder = scratch();
         let log = folder.path().join("log");
         let path = log.display().to_string();
@@ -148,7 +141,7 @@ impl Subject {
             arguments.extend(["-o", &path]);
         }
         let tracer = Tracer::attach(&[&target], &arguments);
-        let known = work(&mut target, works);
+        let known = work(&mut target);
         let tool_peak_bytes = peak_bytes(tracer.pid());
         let outcome = tracer.interrupt();
         target.end();
@@ -166,7 +159,7 @@ impl Subject {
             calls: Some(calls).filter(|&calls| calls > 0),
             log_bytes: size(&log) as f64,
             events: events("events") as f64,
-            ..Run::of(&known)
+            ..Run::of(&known, times)
         })
     }
 
@@ -178,20 +171,20 @@ impl Subject {
         format!("{name}@{file}:{}", row["line"]) == self.function
     }
 
-    fn under_bpftrace(&self, works: u32) -> Run {
+    fn under_bpftrace(&self, times: u64) -> Run {
         let plan = python::plan(&Python::DEBIAN_3_11.image());
         let plan = plan.unwrap_or_else(|error| panic!("plan CPython: {error}"));
-        let mut target = self.target(works);
+        let mut target = self.target(times);
         let bpftrace = Bpftrace::attach(&plan, target.pid());
-        let known = work(&mut target, works);
+        let known = work(&mut target);
         let tool_peak_bytes = peak_bytes(bpftrace.pid());
         let calls = bpftrace.end();
         target.end();
-        Run { tool_peak_bytes, calls: Some(calls), ..Run::of(&known) }
+        Run { tool_peak_bytes, calls: Some(calls), ..Run::of(&known, times) }
     }
 
-    fn under_py_spy(&self, works: u32) -> Result<Run, String> {
-        let mut target = self.target(works);
+    fn under_py_spy(&self, times: u64) -> Result<Run, String> {
+        let mut target = self.target(times);
         let folder = scratch();
         let mut py_spy = peer("py-spy");
         py_spy.args(["record", "--format", "raw", "--pid", &target.pid().to_string(), "--output"]);
@@ -202,7 +195,7 @@ impl Subject {
             .stderr(Stdio::null());
         let mut py_spy = py_spy.spawn().map_err(|error| error.to_string())?;
         wait_for_samples(&mut py_spy)?;
-        let known = work(&mut target, works);
+        let known = work(&mut target);
         let tool_peak_bytes = peak_bytes(py_spy.id());
         signal(py_spy.id(), Signal::INT);
         let status = py_spy.wait().map_err(|error| error.to_string())?;
@@ -210,7 +203,7 @@ impl Subject {
         if !status.success() {
             return Err(format!("it ended with {status}"));
         }
-        Ok(Run { tool_peak_bytes, log_bytes: size(folder.path()) as f64, ..Run::of(&known) })
+        Ok(Run { tool_peak_bytes, log_bytes: size(folder.path()) as f64, ..Run::of(&known, times) })
     }
 }
 
@@ -224,9 +217,8 @@ fn wait_for_samples(py_spy: &mut Child) -> Result<(), String> {
     }
 }
 
-/// Lets it work so often, and returns what it tells of each.
-fn work(target: &mut Target, works: u32) -> Vec<Known> {
-    (0..works).map(|_| target.work()).last().unwrap_or_default()
+fn work(target: &mut Target) -> Known {
+    target.work().pop().expect("the program tells its time")
 }
 
 /// A program of the environment that has the other tools.

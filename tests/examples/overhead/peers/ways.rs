@@ -4,18 +4,17 @@
 pub(super) struct Way {
     pub(super) name: &'static str,
     pub(super) how: How,
-    /// How often the program works in one run: often where little is added, so that it is seen.
-    pub(super) works: u32,
+    /// It adds little, or comes in now and then: the program does some seconds of work, so that this is seen.
+    pub(super) light: bool,
 }
 
 impl Way {
     const fn new(name: &'static str, how: How) -> Self {
-        Self { name, how, works: 1 }
+        Self { name, how, light: false }
     }
 
-    /// What adds little, or comes in now and then.
     const fn light(name: &'static str, how: How) -> Self {
-        Self { name, how, works: 20 }
+        Self { name, how, light: true }
     }
 }
 
