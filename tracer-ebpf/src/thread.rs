@@ -63,6 +63,8 @@ pub(crate) fn current(ctx: &ProbeContext) -> Option<(u32, &'static mut Thread)> 
 }
 
 #[cold]
+// LLVM has a section of its own for such functions, from which aya 0.14 relocates calls wrongly.
+#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn stray() -> u64 {
     add_total(total::STRAY_HITS, 1)
