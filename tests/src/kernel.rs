@@ -96,9 +96,10 @@ pub fn map_entries(pid: u32, name: &str) -> usize {
 fn ids(kind: &str) -> BTreeSet<u32> {
     #[derive(Deserialize)]
     struct Item {
-        id: u32,
+        /// One that goes while it is being listed has none.
+        id: Option<u32>,
     }
-    bpftool::<Vec<Item>>(&[kind, "show"]).into_iter().map(|item| item.id).collect()
+    bpftool::<Vec<Item>>(&[kind, "show"]).into_iter().filter_map(|item| item.id).collect()
 }
 
 fn bpftool<T: DeserializeOwned>(arguments: &[&str]) -> T {

@@ -101,6 +101,6 @@ fn threads_get_right_results(python: Python) {
     let windows = report["account"]["windowing"]["windows"].as_u64();
     assert!(windows > Some(10), "{windows:?}");
     let known = target.work();
-    assert_eq!(known.iter().map(|known| known.calls).collect::<Vec<_>>(), [4], "all threads are alive");
+    assert_eq!(known.last().map(|known| known.calls), Some(4), "all threads are alive");
     target.end();
 }
