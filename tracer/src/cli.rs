@@ -52,7 +52,7 @@ enum Command {
     /// List the Python processes of this machine, and how each can be traced
     Ps(ps::Arguments),
     /// Trace processes and report where their time and memory go
-    Record(record::Arguments),
+    Record(Box<record::Arguments>),
     /// Show the report of a recording
     Report(report::Arguments),
     /// Compare two recordings, function by function

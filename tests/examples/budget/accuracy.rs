@@ -46,7 +46,9 @@ fn shares<'a>(reports: impl IntoIterator<Item = &'a Value>, key: &str) -> Shares
         }
     }
     let all: f64 = sums.values().sum();
-    sums.values_mut().for_each(|value| *value /= all);
+    for value in sums.values_mut() {
+        *value /= all;
+    }
     sums
 }
 

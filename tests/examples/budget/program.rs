@@ -49,7 +49,7 @@ impl Program {
         let (tell, told) = channel();
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let known = line.strip_prefix("known ").map(|known| serde_json::from_str(known));
+                let known = line.strip_prefix("known ").map(serde_json::from_str);
                 let Some(known) = known else { continue };
                 if tell.send(known.expect("what it knows is JSON")).is_err() {
                     return;
