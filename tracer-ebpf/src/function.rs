@@ -222,9 +222,6 @@ pub(crate) fn mismatch(process: u32, site: Site) -> u64 {
 }
 
 /// Does a frame execute a code object, as far as can be told? If not, that is counted.
-#[cold]
-// LLVM has a section of its own for such functions, from which aya 0.14 relocates calls wrongly.
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 pub(crate) fn is_of_function(ctx: &ProbeContext, process: u32, frame: u64) -> bool {
     let site = site::exact(ctx);

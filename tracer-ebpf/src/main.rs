@@ -1,4 +1,7 @@
 //! pytracer's kernel programs: entry points only. What they do is in `probes`, one file per family.
+//!
+//! No function is `#[cold]`: that puts it into a section of its own, and aya-obj 0.3 takes calls between sections for
+//! calls of whatever stands at the same offset of the first one.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]

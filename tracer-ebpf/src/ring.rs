@@ -207,9 +207,6 @@ pub(crate) fn send_loss(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
 }
 
 /// A record of this thread found no room: count it, and have the stack sent before the next one.
-#[cold]
-// LLVM has a section of its own for such functions, from which aya 0.14 relocates calls wrongly.
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 pub(crate) fn lose(thread: &mut Thread) -> u32 {
     thread.lost += 1;

@@ -62,9 +62,6 @@ pub(crate) fn current(ctx: &ProbeContext) -> Option<(u32, &'static mut Thread)> 
     Some((slot, unsafe { &mut *thread }))
 }
 
-#[cold]
-// LLVM has a section of its own for such functions, from which aya 0.14 relocates calls wrongly.
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn stray() -> u64 {
     add_total(total::STRAY_HITS, 1)

@@ -87,9 +87,6 @@ fn emit(slot: u32, thread: &mut Thread, event: FrameEvent, from: ChainFrom) {
     }
 }
 
-#[cold]
-// LLVM has a section of its own for such functions, from which aya 0.14 relocates calls wrongly.
-#[unsafe(link_section = ".text")]
 #[inline(never)]
 fn count_duplicate(process: u32) -> u32 {
     with_process(process, |process: *mut Process| {
