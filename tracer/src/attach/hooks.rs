@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use aya::programs::ProgramError;
 use tracer_common::{
     layout::Layout,
     limits::IMAGES,
@@ -16,7 +17,7 @@ use tracer_common::{
 
 use super::{
     AttachError, Kernel,
-    error::site_error,
+    error::{program_error, site_error},
     multi, release, uprobe,
     uprobe::{Target, Uprobe, UprobeSpec},
     windows::InWindows,
@@ -219,8 +220,10 @@ fn hook_multi(
                     cookie: site.cookie(image, plan.unseen),
                 })
                 .collect();
-            let program = programs.get(program_of(meaning), kind);
-            let link = program.and_then(|program| multi::link(program.as_fd(), path, &specs, target));
+            let name = program_of(meaning);
+            let program = programs.get(name, kind);
+            let program = program.map_err(|error| program_error(name, ProgramError::IOError(error)))?;
+            let link = multi::link(program.as_fd(), path, &specs, target);
             links.push(vec![link.map_err(|source| site_error(path, sites[0], source))?]);
         }
     }
