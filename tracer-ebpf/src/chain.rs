@@ -154,7 +154,7 @@ pub(crate) fn caller(layout: &Layout, frame: u64, stack: u64) -> u64 {
 }
 
 #[inline(always)]
-pub(crate) fn is_shim(layout: &Layout, frame: u64) -> bool {
+fn is_shim(layout: &Layout, frame: u64) -> bool {
     layout.shim_owner != 0
         && read_user::<u8>(frame + u64::from(layout.frame_owner)) == Some(layout.shim_owner)
 }

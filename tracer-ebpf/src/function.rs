@@ -18,7 +18,7 @@ use tracer_common::{
 use crate::{
     aggregate::rows,
     globs,
-    kernel::read_user,
+    kernel::{Words, read_user},
     maps::{
         CODES, INSTRUCTIONS, LAYOUTS, RING, add_total, aggregating, atomic_add, filtering, generation,
         interpreter,
@@ -287,9 +287,12 @@ pub(crate) extern "C" fn of_guarded_code(process: u32, image: u32, code: u64, ti
 fn guard(layout: &Layout, code: u64) -> Option<u64> {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let str_of = |object: u64| read_user::<[u64; 2]>(object + u64::from(layout.str_length));
-    let name = read_user::<u64>(code + u64::from(layout.code_name))?;
-    let file = read_user::<u64>(code + u64::from(layout.code_file))?;
-    let line = read_user::<u32>(code + u64::from(layout.code_first_line))?;
+    // From the word of the line on: the strs stand behind it, within ten words in every version.
+    let begin = layout.code_first_line & !7;
+    let fields = Words::read(code + u64::from(begin))?;
+    let name = fields.at(layout.code_name.wrapping_sub(begin))?;
+    let file = fields.at(layout.code_file.wrapping_sub(begin))?;
+    let line = (fields.at(layout.code_first_line - begin)? >> (8 * (layout.code_first_line & 7))) as u32;
     let ([name_length, name_hash], [file_length, file_hash]) = (str_of(name)?, str_of(file)?);
     let parts = [name, file, name_length, name_hash, file_length, file_hash];
     Some(parts.into_iter().fold(u64::from(line) + 1, |all, part| (all ^ part).wrapping_mul(ODD)) | 1)

@@ -1,6 +1,6 @@
 //! Reading memory of the traced process and of the kernel.
 
-use core::mem::MaybeUninit;
+use core::{hint, mem::MaybeUninit};
 
 use aya_ebpf::helpers::{
     bpf_get_current_task,
@@ -16,6 +16,25 @@ pub(crate) fn read_user<T: Copy>(address: u64) -> Option<T> {
         let failed =
             bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _);
         if failed == 0 { Some(value.assume_init()) } else { None }
+    }
+}
+
+/// Some words of the current process: one read costs as much as another, whatever its size.
+pub(crate) struct Words([u64; WORDS]);
+
+const WORDS: usize = 10;
+
+impl Words {
+    /// `None`: not mapped, or not in memory right now.
+    #[inline(always)]
+    pub(crate) fn read(address: u64) -> Option<Self> {
+        read_user(address).map(Self)
+    }
+
+    /// The word that an offset lies in. `None`: behind the last.
+    #[inline(always)]
+    pub(crate) fn at(&self, offset: u16) -> Option<u64> {
+        self.0.get(hint::black_box(usize::from(offset >> 3))).copied()
     }
 }
 

@@ -14,9 +14,8 @@ use tracer_common::{
 };
 
 use crate::{
-    chain::is_shim,
     function,
-    kernel::read_user,
+    kernel::{Words, read_user},
     maps::{LAYOUTS, PYTHON_THREADS, RING, SAMPLED, SAMPLES, SENT_STACKS, THREADS, add_total, interpreter},
     thread::now,
 };
@@ -180,11 +179,14 @@ fn function_of_frame(walk: &mut Walk) -> Option<u64> {
     let layout = LAYOUTS.get_ptr(walk.image)?;
     // SAFETY: a live map value.
     let layout = unsafe { &*layout };
-    let previous = read_user::<u64>(walk.frame + u64::from(layout.frame_previous))?;
-    if is_shim(layout, walk.frame) {
+    // All that is wanted of a frame is in its first ten words, which every version's frame has.
+    let frame = Words::read(walk.frame)?;
+    let previous = frame.at(layout.frame_previous)?;
+    let owner = (frame.at(layout.frame_owner)? >> (8 * (layout.frame_owner & 7))) as u8;
+    if layout.shim_owner != 0 && owner == layout.shim_owner {
         return Some(previous);
     }
-    let code = function::code_of(layout, walk.frame)?;
+    let code = frame.at(layout.frame_code)? & !u64::from(layout.code_tag_mask);
     let object_type = read_user::<u64>(code + u64::from(layout.object_type))?;
     if walk.code_type != 0 && object_type != walk.code_type {
         return None;
