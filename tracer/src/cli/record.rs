@@ -233,8 +233,7 @@ fn event_log(
 
 /// A share between 0.1 and 100 percent, as a fraction of 1.
 fn share(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-    let share = number.filter(|number| (0.1..=100.0).contains(number)).map(|number| number / 100.0);
+    let share = values::percent(text).filter(|share| (0.001..=1.0).contains(share));
     share.ok_or_else(|| "not a share between 0.1% and 100%: write 5%".into())
 }
 

@@ -5,10 +5,11 @@ use clap::{Args, CommandFactory as _};
 
 use crate::analysis::measure::Measure;
 use crate::report::table::{Sort, TableOptions};
+use super::values;
 use crate::views::{By, View, ViewOptions};
 
-/// Least share of a call tree's nodes, percent.
-const MIN_SHARE: f64 = 1.0;
+/// Least share of a call tree's nodes.
+const MIN_SHARE: f64 = 0.01;
 
 /// What to show, and how.
 #[derive(Args, Debug)]
@@ -55,7 +56,7 @@ impl ViewArguments {
             view: self.view,
             by: self.by,
             of: self.of.unwrap_or_default(),
-            min_share: self.min_share.unwrap_or(MIN_SHARE) / 100.0,
+            min_share: self.min_share.unwrap_or(MIN_SHARE),
             all_frames: self.all_frames,
             merge: self.merge,
             json: self.json,
@@ -89,11 +90,8 @@ impl ViewArguments {
 
 /// A share as people write it: 1%, 0.5.
 fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>();
-    number
-        .ok()
-        .filter(|percent| (0.0..=100.0).contains(percent))
-        .ok_or_else(|| "not a share: write 1%, 0.5% or 0".into())
+    let share = values::percent(text).filter(|share| *share <= 1.0);
+    share.ok_or_else(|| "not a share: write 1%, 0.5% or 0".into())
 }
 
 #[cfg(test)]
@@ -102,8 +100,8 @@ mod tests {
 
     #[test]
     fn shares_as_people_write_them() {
-        assert_eq!(percent("1%"), Ok(1.0));
-        assert_eq!(percent("0.5 %"), Ok(0.5));
+        assert_eq!(percent("1%"), Ok(0.01));
+        assert_eq!(percent("0.5 %"), Ok(0.005));
         assert_eq!(percent("0"), Ok(0.0));
         for bad in ["", "%", "-1%", "101", "NaN", "some"] {
             assert!(percent(bad).is_err(), "{bad}");
