@@ -56,7 +56,8 @@ impl Held {
     fn refused(&mut self, arguments: &[&str]) -> String {
         let before = Loaded::now();
         let pid = self.target.pid().to_string();
-        let outcome = Tracer::record(&[&["--json", "-p", &pid], arguments].concat()).finish();
+        let outcome =
+            Tracer::record(&[&["--json", "--untraced", "0s", "-p", &pid], arguments].concat()).finish();
         let said = outcome.stderr.trim_end();
         assert_eq!((outcome.status.code(), outcome.stdout.as_str()), (Some(1), ""), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");

@@ -3,9 +3,9 @@
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
 
+use super::values;
 use crate::analysis::measure::Measure;
 use crate::report::table::{Sort, TableOptions};
-use super::values;
 use crate::views::{By, View, ViewOptions};
 
 /// Least share of a call tree's nodes.
