@@ -4,7 +4,7 @@
 //! and traced with `--max-overhead`: the ratio is what tracing has cost. What the report says is compared with samples
 //! that are taken many times as often, and with a trace of all calls.
 //!
-//! Usage: `budget [--share PERCENT] [--seconds N] [--turns N] [--windows N]`
+//! Usage: `budget [--share PERCENT] [--seconds N] [--turns N] [--windows N] [--only PROGRAM]`
 
 mod accuracy;
 mod program;
@@ -27,9 +27,12 @@ pub(crate) struct Options {
     turns: usize,
     /// Windows opened on four busy threads.
     windows: u64,
+    /// One program alone.
+    only: Option<String>,
 }
 
-const USAGE: &str = "usage: budget [--share PERCENT] [--seconds N] [--turns N] [--windows N]";
+const USAGE: &str =
+    "usage: budget [--share PERCENT] [--seconds N] [--turns N] [--windows N] [--only PROGRAM]";
 
 /// Programs, from one that does nothing but call on.
 const PROGRAMS: [&str; 9] =
@@ -52,11 +55,15 @@ fn main() -> ExitCode {
         "| program | cost, median (least - most) | believed | observed | time, largest error (all) | calls, largest error (all) | time in a report of all calls |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for name in PROGRAMS {
+    let only = options.only.as_deref();
+    for name in PROGRAMS.into_iter().filter(|name| only.is_none_or(|only| only == *name)) {
         let mut program = Program::start(python, name);
         let turns = program.turns(&options);
         let accuracy = Accuracy::of(&program, &turns);
         println!("| {name} | {turns} | {accuracy} |");
+    }
+    if only.is_some() {
+        return ExitCode::SUCCESS;
     }
     println!("| Flask under gunicorn and wrk | {} | | | |", service::turns(python, &options));
     println!("\n{}", stalls::of_clock(python, &options));
@@ -65,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options { share: 5.0, seconds: 10, turns: 6, windows: 10_000 };
+    let mut options = Options { share: 5.0, seconds: 10, turns: 6, windows: 10_000, only: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next();
@@ -74,6 +81,7 @@ fn options() -> Option<Options> {
             "--seconds" => options.seconds = value()?.parse().ok()?,
             "--turns" => options.turns = value()?.parse().ok()?,
             "--windows" => options.windows = value()?.parse().ok()?,
+            "--only" => options.only = Some(value()?),
             _ => return None,
         }
     }

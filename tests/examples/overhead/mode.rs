@@ -22,23 +22,26 @@ pub(crate) enum Mode {
     EmptyPerf,
     /// The same, hooked the way pytracer hooks: the price of being told at all.
     Empty,
-    /// pytracer.
+    /// pytracer, where the kernel adds calls up.
     Pytracer,
+    /// pytracer, where events are sent.
+    Stream,
     /// A script of bpftrace at the same sites.
     Bpftrace,
 }
 
 impl Mode {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Untraced, Self::EmptyPerf, Self::Empty, Self::Pytracer, Self::Bpftrace];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Untraced, Self::EmptyPerf, Self::Empty, Self::Pytracer, Self::Stream, Self::Bpftrace];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Untraced => "untraced",
             Self::EmptyPerf => "empty programs, perf events",
             Self::Empty => "empty programs, uprobe-multi",
-            Self::Pytracer => "pytracer",
+            Self::Pytracer => "pytracer, the kernel adds up",
+            Self::Stream => "pytracer, events are sent",
             Self::Bpftrace => "bpftrace script",
         }
     }
@@ -66,8 +69,9 @@ impl Subject {
         match mode {
             Mode::Untraced => self.run(),
             Mode::EmptyPerf | Mode::Empty => self.under_empty_programs(mode),
-            Mode::Pytracer => {
-                let tracer = Tracer::attach(&[&self.target], &[]);
+            Mode::Pytracer | Mode::Stream => {
+                let adder = if mode == Mode::Stream { "stream" } else { "kernel" };
+                let tracer = Tracer::attach(&[&self.target], &["--aggregate", adder]);
                 let cost = self.run();
                 tracer.report().assert_lossless();
                 cost
