@@ -209,9 +209,6 @@ pub struct Kernel {
     opener: Option<(Windows, Receiver<WindowChange>)>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     threads: ThreadTable,
-    /// Programs that are loaded later name these by their descriptors.
-    _threads: Map,
-    _totals: Map,
     processes: Array<MapData, Process>,
     interpreters: Array<MapData, Interpreter>,
     /// Address spaces numbered by us.
@@ -277,15 +274,12 @@ impl Kernel {
             (None, None)
         };
         let rings = rings(&ebpf, sizes).map_err(AttachError::Rings)?;
-        let threads = take(&mut ebpf, "THREADS");
-        let totals = take(&mut ebpf, "TOTALS");
         let mut kernel = Self {
-            threads: ThreadTable::map(map_data(&threads)?.fd().as_fd()).map_err(AttachError::Threads)?,
+            threads: ThreadTable::new(take(&mut ebpf, "THREADS")).map_err(AttachError::Threads)?,
             processes: Array::try_from(take(&mut ebpf, "PROCESSES"))?,
             interpreters: Array::try_from(take(&mut ebpf, "INTERPRETERS"))?,
             spaces: 0,
             process_of: HashMap::try_from(process_of)?,
-            _threads: threads,
             tasks: HashMap::try_from(take(&mut ebpf, "TASKS"))?,
             mms: HashMap::try_from(take(&mut ebpf, "MMS"))?,
             current: PerCpuArray::try_from(take(&mut ebpf, "CURRENT"))?,
@@ -296,8 +290,7 @@ impl Kernel {
             layouts: Array::try_from(take(&mut ebpf, "LAYOUTS"))?,
             codes: HashMap::try_from(take(&mut ebpf, "CODES"))?,
             globs: Array::try_from(take(&mut ebpf, "GLOBS"))?,
-            totals: Totals::map(map_data(&totals)?.fd().as_fd()).map_err(AttachError::Totals)?,
-            _totals: totals,
+            totals: Totals::new(take(&mut ebpf, "TOTALS")).map_err(AttachError::Totals)?,
             aggregate: options.aggregate.map(|sizes| aggregate::Tables::new(&mut ebpf, sizes)).transpose()?,
             logger: EbpfLogger::init(&mut ebpf).ok(),
             ebpf,

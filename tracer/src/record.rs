@@ -18,7 +18,6 @@ use tokio::{
 
 use crate::{
     attach::{AggregateSizes, Kernel, LoadOptions, Mode, Unknown, calibrate, monotonic_ns},
-    budget::Costs,
     decode::decode,
     discover::{self, NotTraceable},
     engine::{Engine, Message},
@@ -246,7 +245,7 @@ impl Session {
         let (hit_cost_ns, windows) = match (kernel.take_windows(), options.max_overhead) {
             (Some((mut windows, changes)), Some(limit)) => {
                 let hit_ns = calibrate::window_hit_cost_ns(&mut kernel, &mut windows, &changes)?;
-                let costs = window_costs(hit_ns, options.sample_rate.unwrap_or(0));
+                let costs = windows::costs(hit_ns, options.sample_rate.unwrap_or(0));
                 let windows =
                     WindowThread::start(windows, changes, limit, costs).context("start a thread")?;
                 (hit_ns, Some(windows))
@@ -458,21 +457,6 @@ impl Session {
             notes,
         };
         Ok(self.engine.finish(ending))
-    }
-}
-
-/// What windows cost, of what a hit costs in a loop of our own.
-fn window_costs(hit_ns: u64, sample_rate: u32) -> Costs {
-    // In a real program a hit costs 5 to 18 % more: code runs slower after a trap.
-    const IN_PROGRAMS: f64 = 1.1;
-    // What the threads of a process do not get done while probes come and go, besides hits.
-    const WINDOW_NS: f64 = 1e5;
-    // With the interrupt, in a virtual machine.
-    const SAMPLE_NS: f64 = 16_000.0;
-    Costs {
-        hit_ns: hit_ns as f64 * IN_PROGRAMS,
-        window_ns: WINDOW_NS,
-        always: f64::from(sample_rate) * SAMPLE_NS / 1e9,
     }
 }
 

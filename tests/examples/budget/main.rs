@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     println!("|---|---|---|---|---|---|---|");
     let only = options.only.as_deref();
     for name in PROGRAMS.into_iter().filter(|name| only.is_none_or(|only| only == *name)) {
-        let mut program = Program::start(python, name);
+        let program = Program::start(python, name);
         let turns = program.turns(&options);
         let accuracy = Accuracy::of(&program, &turns);
         println!("| {name} | {turns} | {accuracy} |");

@@ -77,35 +77,14 @@ impl Program {
         ns as f64 / pieces as f64
     }
 
-    /// Leaves it alone for a turn; what a piece took.
-    fn alone(&self, seconds: u64) -> f64 {
-        thread::sleep(SETTLE);
-        self.told();
-        thread::sleep(Duration::from_secs(seconds));
-        self.piece_ns()
-    }
-
     /// Turns with and without a tracer.
-    pub(crate) fn turns(&mut self, options: &Options) -> Turns {
-        let mut turns = Turns { costs: Vec::new(), reports: Vec::new() };
-        let mut before = self.alone(options.seconds);
-        for _ in 0..options.turns {
-            let share = format!("{}%", options.share);
-            let length = Duration::from_secs(options.seconds) + 2 * SETTLE;
-            let recording = thread::spawn({
-                let pid = self.pid();
-                move || record(pid, length, &["--max-overhead", &share])
-            });
-            thread::sleep(SETTLE);
+    pub(crate) fn turns(&self, options: &Options) -> Turns {
+        let piece_ns = || {
             self.told();
             thread::sleep(Duration::from_secs(options.seconds));
-            let traced = self.piece_ns();
-            turns.reports.push(recording.join().expect("the recording ends"));
-            let after = self.alone(options.seconds);
-            turns.costs.push(traced / f64::midpoint(before, after) - 1.0);
-            before = after;
-        }
-        turns
+            self.piece_ns()
+        };
+        Turns::take(options, &["-p".to_owned(), self.pid().to_string()], piece_ns)
     }
 }
 
@@ -116,16 +95,45 @@ impl Drop for Program {
     }
 }
 
-/// The report of a recording.
+/// The report of a recording of one process.
 pub(crate) fn record(pid: u32, length: Duration, arguments: &[&str]) -> Value {
-    let (pid, length) = (pid.to_string(), format!("{}ms", length.as_millis()));
-    let fixed = ["record", "--json", "-p", &pid, "--duration", &length];
-    let output = tracer::run(fixed.iter().chain(arguments));
+    let target = ["-p".to_owned(), pid.to_string()];
+    recorded(length, &[&target[..], &arguments.iter().map(ToString::to_string).collect::<Vec<_>>()].concat())
+}
+
+/// The report of a recording.
+fn recorded(length: Duration, arguments: &[String]) -> Value {
+    let length = format!("{}ms", length.as_millis());
+    let fixed = ["record", "--json", "--duration", &length];
+    let output = tracer::run(fixed.into_iter().chain(arguments.iter().map(String::as_str)));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("a report is JSON")
 }
 
 impl Turns {
+    /// Lets a program alone and traces it by turns. `measure` takes the seconds of a turn, and says what a piece of work took
+    /// then.
+    pub(crate) fn take(options: &Options, targets: &[String], measure: impl Fn() -> f64) -> Self {
+        let turn = || {
+            thread::sleep(SETTLE);
+            measure()
+        };
+        let mut turns = Self { costs: Vec::new(), reports: Vec::new() };
+        let mut before = turn();
+        for _ in 0..options.turns {
+            let length = Duration::from_secs(options.seconds) + 2 * SETTLE;
+            let budget = ["--max-overhead".to_owned(), format!("{}%", options.share)];
+            let arguments = [targets, &budget].concat();
+            let recording = thread::spawn(move || recorded(length, &arguments));
+            let traced = turn();
+            turns.reports.push(recording.join().expect("the recording ends"));
+            let after = turn();
+            turns.costs.push(traced / f64::midpoint(before, after) - 1.0);
+            before = after;
+        }
+        turns
+    }
+
     /// The median of a number of the account on windows, in percent.
     fn windowing(&self, key: &str) -> f64 {
         let value = |report: &Value| report["account"]["windowing"][key].as_f64();

@@ -8,12 +8,9 @@ use std::{
     time::Duration,
 };
 
-use tests::{Python, Target, program, real_programs, scratch, tracer};
+use tests::{Python, Target, program, real_programs, scratch};
 
 use crate::{Options, program::Turns};
-
-/// What the start of a recording takes.
-const SETTLE: Duration = Duration::from_millis(1500);
 
 struct Service<'a> {
     folder: &'a Path,
@@ -30,21 +27,9 @@ pub(crate) fn turns(python: Python, options: &Options) -> Turns {
     let workers = target.tells(2).iter().map(|worker| worker.pid).collect();
     let mut load = load(&port);
     let service = Service { folder: folder.path(), workers };
-    let mut turns = Turns { costs: Vec::new(), reports: Vec::new() };
-    let mut before = service.alone(options.seconds);
-    for _ in 0..options.turns {
-        let arguments = service.arguments(options);
-        let recording = thread::spawn(move || {
-            let output = tracer::run(arguments);
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            serde_json::from_slice(&output.stdout).expect("a report is JSON")
-        });
-        let traced = service.request_ns(options.seconds);
-        turns.reports.push(recording.join().expect("the recording ends"));
-        let after = service.alone(options.seconds);
-        turns.costs.push(traced / f64::midpoint(before, after) - 1.0);
-        before = after;
-    }
+    let targets: Vec<_> = service.workers.iter().flat_map(|pid| ["-p".to_owned(), pid.to_string()]).collect();
+    let targets = [vec!["--no-follow".to_owned()], targets].concat();
+    let turns = Turns::take(options, &targets, || service.request_ns(options.seconds));
     load.kill().expect("end wrk");
     load.wait().expect("wait for wrk");
     target.terminate();
@@ -61,22 +46,8 @@ fn load(port: &str) -> Child {
 }
 
 impl Service<'_> {
-    fn arguments(&self, options: &Options) -> Vec<String> {
-        let length = Duration::from_secs(options.seconds) + 2 * SETTLE;
-        let mut arguments = ["record", "--json", "--no-follow", "--duration"].map(str::to_owned).to_vec();
-        arguments.push(format!("{}ms", length.as_millis()));
-        arguments.extend(["--max-overhead".to_owned(), format!("{}%", options.share)]);
-        arguments.extend(self.workers.iter().flat_map(|pid| ["-p".to_owned(), pid.to_string()]));
-        arguments
-    }
-
-    fn alone(&self, seconds: u64) -> f64 {
-        self.request_ns(seconds)
-    }
-
-    /// Processor time of a request, over so many seconds from a little later on.
+    /// Processor time of a request, over so many seconds.
     fn request_ns(&self, seconds: u64) -> f64 {
-        thread::sleep(SETTLE);
         let (cpu_ns, requests) = (self.cpu_ns(), self.requests());
         thread::sleep(Duration::from_secs(seconds));
         (self.cpu_ns() - cpu_ns) as f64 / (self.requests() - requests) as f64

@@ -212,14 +212,8 @@ fn hook_multi(
     let mut links = Vec::new();
     for (meaning, sites) in by_meaning(plan) {
         for (kind, sites) in by_kind(&sites, plan.unseen) {
-            let specs: Vec<_> = sites
-                .iter()
-                .map(|site| multi::MultiSite {
-                    offset: site.file_offset,
-                    semaphore: site.semaphore_offset.unwrap_or(0),
-                    cookie: site.cookie(image, plan.unseen),
-                })
-                .collect();
+            let specs: Vec<_> =
+                sites.iter().map(|site| multi::MultiSite::of(site, image, plan.unseen)).collect();
             let name = program_of(meaning);
             let program = programs.get(name, kind);
             let program = program.map_err(|error| program_error(name, ProgramError::IOError(error)))?;

@@ -21,9 +21,10 @@ use std::{
 };
 
 use aya_obj::{Function, Object};
-use tracer_common::site::Site;
+use tracer_common::site::{Site, Unseen};
 
 use super::uprobe::{Target, owned};
+use crate::python::plan::ProbeSite;
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_BTF_LOAD: libc::c_int = 18;
@@ -209,6 +210,17 @@ pub(super) struct MultiSite {
     pub(super) semaphore: u64,
     /// What the program gets from `bpf_get_attach_cookie`.
     pub(super) cookie: u64,
+}
+
+impl MultiSite {
+    /// A site of a plan, for the image of this index. `unseen`: of the plan.
+    pub(super) fn of(site: &ProbeSite, image: u8, unseen: Unseen) -> Self {
+        Self {
+            offset: site.file_offset,
+            semaphore: site.semaphore_offset.unwrap_or(0),
+            cookie: site.cookie(image, unseen),
+        }
+    }
 }
 
 /// Hooks sites of one file. The probes go with the descriptor.

@@ -1,36 +1,36 @@
 //! The kernel side's thread slots, mapped into our memory: reading or seeding one takes no system call.
 
-use std::{io, os::fd::BorrowedFd, ptr};
+use std::{io, ptr};
 
+use aya::maps::Map;
 use tracer_common::{
     limits::THREADS,
     state::{Thread, thread_state},
 };
 
-use crate::{event::Slot, mapping::Mapping};
+use super::mapped::Mapped;
+use crate::event::Slot;
 
 /// All thread slots. Their fields are read and written as volatile: the kernel side changes them at any time.
 #[derive(Debug)]
-pub struct ThreadTable(Mapping);
+pub struct ThreadTable(Mapped<Thread>);
 
 impl ThreadTable {
     /// Maps the memory of the map `THREADS`.
     ///
     /// # Errors
     /// As `mmap(2)` gives them.
-    pub fn map(map: BorrowedFd<'_>) -> io::Result<Self> {
-        Mapping::to_write(map, THREADS as usize * size_of::<Thread>()).map(Self)
+    pub(super) fn new(map: Map) -> io::Result<Self> {
+        Mapped::new(map, THREADS).map(Self)
     }
 
     fn slot(&self, slot: Slot) -> *mut Thread {
-        // SAFETY: within the mapping: taken modulo its length.
-        unsafe { self.0.start().cast::<Thread>().add(usize::from(slot) % THREADS as usize) }
+        self.0.at(usize::from(slot))
     }
 
     /// A copy of a slot.
     pub fn get(&self, slot: Slot) -> Thread {
-        // SAFETY: within the mapping, any bytes are a valid `Thread`.
-        unsafe { ptr::read_volatile(self.slot(slot)) }
+        self.0.get(usize::from(slot))
     }
 
     /// Slots with [`thread_state::LEFT`], which is taken from them.

@@ -2,30 +2,30 @@
 
 use std::{
     io,
-    os::fd::BorrowedFd,
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use aya::maps::Map;
 use tracer_common::state::total;
 
-use crate::mapping::Mapping;
+use super::mapped::Mapped;
 
 /// All of them, by the numbers of [`total`].
 #[derive(Debug)]
-pub(super) struct Totals(Mapping);
+pub(super) struct Totals(Mapped<u64>);
 
 impl Totals {
     /// Maps the memory of the map `TOTALS`.
     ///
     /// # Errors
     /// As `mmap(2)` gives them.
-    pub(super) fn map(map: BorrowedFd<'_>) -> io::Result<Self> {
-        Mapping::to_write(map, total::COUNT as usize * size_of::<u64>()).map(Self)
+    pub(super) fn new(map: Map) -> io::Result<Self> {
+        Mapped::new(map, total::COUNT).map(Self)
     }
 
     fn number(&self, index: u32) -> &AtomicU64 {
-        // SAFETY: within the mapping: taken modulo its length. Only ever accessed atomically, as the kernel side does.
-        unsafe { AtomicU64::from_ptr(self.0.start().cast::<u64>().add((index % total::COUNT) as usize)) }
+        // SAFETY: within the mapping, aligned to 8. Only ever accessed atomically, as the kernel side does.
+        unsafe { AtomicU64::from_ptr(self.0.at(index as usize)) }
     }
 
     pub(super) fn get(&self, index: u32) -> u64 {

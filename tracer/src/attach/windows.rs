@@ -95,12 +95,7 @@ impl WindowSwitch {
 
 fn sites(number: u8, plan: &Plan) -> Vec<MultiSite> {
     let starts = plan.sites.iter().filter(|site| site.meaning == Meaning::Start);
-    let of_window = |site: &crate::python::plan::ProbeSite| MultiSite {
-        offset: site.file_offset,
-        semaphore: site.semaphore_offset.unwrap_or(0),
-        cookie: site.cookie(number, plan.unseen),
-    };
-    starts.map(of_window).collect()
+    starts.map(|site| MultiSite::of(site, number, plan.unseen)).collect()
 }
 
 /// What was counted in a window.
