@@ -27,29 +27,31 @@ pub struct Amount {
     pub rss_pages: i64,
 }
 
-/// An open frame: one cache line.
-#[repr(C, align(64))]
+/// An open frame.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenFrame {
     /// Its address.
     pub frame: u64,
-    /// What the thread had used when it began.
-    pub from: Amount,
     /// Its row.
     pub row: u32,
     /// Place and one of the next frame further out in the same bucket of [`Stack::by_frame`]; 0: none.
     pub next_by_frame: u16,
     /// The same for [`Stack::by_row`].
     pub next_by_row: u16,
+    /// What the thread had used when it began.
+    pub from: Amount,
+    /// What calls that it made directly have used, of those that have ended.
+    pub callees: Amount,
+    /// Calls and resumptions made directly by it.
+    pub calls_made: u64,
     /// 1: its function is open further out, too.
     pub recursive: u32,
     /// Unused.
     pub pad: u32,
-    /// Calls and resumptions made directly by it.
-    pub calls_made: u64,
 }
 
-const _: () = assert!(size_of::<OpenFrame>() == 64);
+const _: () = assert!(size_of::<OpenFrame>() == 96);
 
 /// Open frames. Pages are handed out to the stacks that need them; number 0 means "none".
 #[repr(C)]
@@ -59,20 +61,12 @@ pub struct StackPage {
     pub frames: [OpenFrame; PAGE],
 }
 
-/// The stack of a thread, by its slot.
-#[repr(C)]
+/// The stack of a thread, by its slot. What each event needs is in its first two cache lines.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub struct Stack {
     /// What the thread has used up to its last event. The time is 0 until the thread is first heard of.
     pub now: Amount,
-    /// Up to here its functions are charged.
-    pub charged: Amount,
-    /// Its last event, if that was an exception ([`stack_state::RAISED`]).
-    pub raised_at: Amount,
-    /// Pages of memory from before the stack was known.
-    pub postponed_pages: i64,
-    /// Events of frames.
-    pub counts: FrameCounts,
     /// Open frames.
     pub depth: u32,
     /// Bits of [`stack_state`].
@@ -81,6 +75,12 @@ pub struct Stack {
     pub busy: u32,
     /// Unused.
     pub pad: u32,
+    /// Events of frames.
+    pub counts: FrameCounts,
+    /// Its last event, if that was an exception ([`stack_state::RAISED`]).
+    pub raised_at: Amount,
+    /// Pages of memory from before the stack was known.
+    pub postponed_pages: i64,
     /// Numbers of its pages, the outermost frames first.
     pub pages: [u16; PAGES],
     /// Place and one of the innermost frame by a hash of its address; 0: none.
@@ -119,12 +119,14 @@ pub struct FrameCounts {
     pub untimed: u64,
 }
 
-/// What all calls of a function took.
-#[repr(C)]
+/// What all calls of a function took: amounts, which are added to when one ends, in the first cache line.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionSums {
     /// Without what it called.
     pub own: Amount,
+    /// With all that it called; recursion counted once.
+    pub cumulative: Amount,
     /// Calls.
     pub calls: u64,
     /// Resumptions.
@@ -133,8 +135,6 @@ pub struct FunctionSums {
     pub calls_made: u64,
     /// How often it did not end by itself, as far as is known.
     pub cut: u64,
-    /// With all that it called; recursion counted once.
-    pub cumulative: Amount,
     /// How often its end came out later.
     pub late_ends: u64,
     /// Found open at a thread's first event.

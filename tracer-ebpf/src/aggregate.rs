@@ -1,11 +1,14 @@
 //! Adding calls up in the kernel: a stack for each thread, sums for each function. The rules are those by which the
 //! loader makes sums of the stream (`stacks.rs`, `pipeline/thread.rs` and `charge.rs` there), so that the numbers are
-//! the same. Only this differs: a function is charged whenever the top of the stack changes, not when it ends.
+//! the same.
 
+mod frames;
 pub(crate) mod memory;
 pub(crate) mod rows;
 mod stack;
+mod step;
 mod sums;
+mod usual;
 
 use core::ptr;
 
@@ -30,7 +33,18 @@ const SKIP_AT: u32 = 48;
 
 /// Takes in an event of a frame.
 #[inline(always)]
-pub(crate) fn take(slot: u32, event: FrameEvent, from: ChainFrom) {
+pub(crate) fn take(slot: u32, thread: &Thread, event: FrameEvent, from: ChainFrom) {
+    let Some(stack) = stack_of(slot) else { return };
+    enter(stack);
+    let usual = stack.state & stack_state::KNOWN != 0 && !is_over(event.time_ns) && {
+        advance(thread, stack, event.time_ns);
+        usual::take(stack, &event)
+    };
+    if usual {
+        count(stack, event.kind, event.flags);
+        leave(stack);
+        return;
+    }
     let skip = match from {
         ChainFrom::Frame(_) => 0,
         ChainFrom::Caller(_) => 1,
@@ -51,12 +65,12 @@ struct Event {
     caller: u64,
 }
 
+/// Any event, when the stack has been entered.
 // Global: verified once, by itself. What is called here changes the stack by its slot: it is looked up again after that.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn frame_event(slot: u32, time_ns: u64, frame: u64, what: u64, caller: u64) -> u32 {
     let Some(stack) = stack_of(slot) else { return 0 };
-    enter(stack);
     if !is_over(time_ns) {
         if stack.state & stack_state::KNOWN == 0 {
             find_open(slot, time_ns, frame, (what >> SKIP_AT) as u32);
@@ -75,18 +89,24 @@ fn take_event(slot: u32, time_ns: u64, event: &Event) {
     let (Some(thread), Some(stack)) = (THREADS.get_ptr(slot), stack_of(slot)) else { return };
     // SAFETY: only this thread's own probes and the switch that takes it off its CPU write to its slot.
     advance(unsafe { &*thread }, stack, time_ns);
+    count(stack, event.kind, event.flags);
+    let step = step::step(slot, stack, event);
+    stack::close_unseen(slot, stack.state, stack.depth, &step);
+    if let Some(stack) = stack_of(slot) {
+        stack::carry_out(slot, stack, event, &step);
+    }
+}
+
+/// Counts an event, and notes what its source does not see.
+#[inline(always)]
+fn count(stack: &mut Stack, kind: u8, flags: u8) {
     stack.counts.events += 1;
-    if event.kind == kind::CALLED || event.kind == kind::THROWN {
-        stack.state |= if event.flags & flag::SUSPENDED_UNSEEN != 0 {
+    if kind == kind::CALLED || kind == kind::THROWN {
+        stack.state |= if flags & flag::SUSPENDED_UNSEEN != 0 {
             stack_state::MISSES_SUSPENSIONS
         } else {
             stack_state::MISSES_UNWINDS
         };
-    }
-    let step = stack::step(slot, stack, event);
-    stack::close_unseen(slot, stack.state, stack.depth, &step);
-    if let Some(stack) = stack_of(slot) {
-        stack::carry_out(slot, stack, event, &step);
     }
 }
 
@@ -117,7 +137,7 @@ fn is_over(time_ns: u64) -> bool {
     TOTALS.get_ptr(total::LAST_NS).is_none_or(|last| time_ns > unsafe { ptr::read_volatile(last) })
 }
 
-/// A thread is first heard of: it is charged from here on.
+/// A thread is first heard of.
 #[inline(always)]
 pub(crate) fn open(slot: u32, time_ns: u64) {
     if let Some(stack) = STACKS.get_ptr_mut(slot) {
@@ -125,7 +145,6 @@ pub(crate) fn open(slot: u32, time_ns: u64) {
         let stack = unsafe { &mut *stack };
         if stack.now.wall_ns == 0 {
             stack.now.wall_ns = time_ns;
-            stack.charged.wall_ns = time_ns;
         }
     }
 }
@@ -137,7 +156,6 @@ pub(crate) fn reset(slot: u32) {
         // SAFETY: a live map value that nobody else uses yet: the slot was free.
         let stack = unsafe { &mut *stack };
         stack.now = Amount::default();
-        stack.charged = stack.now;
         stack.postponed_pages = 0;
         stack.counts = FrameCounts::default();
         stack.state = 0;
@@ -176,7 +194,6 @@ extern "C" fn find_open(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
         advance(thread, stack, time_ns);
         stack.counts.repaired += u64::from(found);
     }
-    stack.charged = stack.now;
     stack::take_held(slot, found, if first { Began::OpenAtAttach } else { Began::Unseen });
     if let Some(stack) = stack_of(slot) {
         stack.state |= stack_state::KNOWN | stack_state::SEEN;
@@ -199,7 +216,7 @@ pub(crate) extern "C" fn end_stack(slot: u32, time_ns: u64) -> u32 {
         advance(thread, stack, time_ns);
         stack::close_down_to(slot, 0, Ended::WithThread as u32);
         if let Some(stack) = stack_of(slot) {
-            stack::give_pages_back(stack);
+            frames::give_pages_back(stack);
             stack.state &= !stack_state::KNOWN;
             sums::add_counts(thread.process, stack);
         }

@@ -10,7 +10,10 @@ use tracer_common::{
     state::{GLOB_NEVER, total},
 };
 
-use crate::maps::{GLOBS, TOTALS};
+use crate::{
+    maps::{GLOBS, TOTALS},
+    verifier::hidden,
+};
 
 /// Steps of a walk: the file name as long as it may be, the point after it, the function's name.
 const FILE_END: u32 = FILE_BYTES as u32;
@@ -106,7 +109,7 @@ extern "C" fn step(index: u32, walk: *mut Walk) -> u64 {
         return 1;
     }
     // SAFETY: the caller's record; the index is taken modulo its length.
-    let byte = unsafe { (*walk.record).name[hidden(at) & (NAME_BYTES - 1)] };
+    let byte = unsafe { (*walk.record).name[hidden(at as usize) & (NAME_BYTES - 1)] };
     walk.names = next(walk.names, byte);
     0
 }
@@ -114,13 +117,7 @@ extern "C" fn step(index: u32, walk: *mut Walk) -> u64 {
 #[inline(always)]
 fn file_byte(record: *const FunctionRecord, at: u32) -> u8 {
     // SAFETY: the caller's record; the index is taken modulo its length.
-    unsafe { (*record).file[hidden(at) & (FILE_BYTES - 1)] }
-}
-
-/// An index whose bounds the compiler can't know, so that it does not drop a mask that the verifier needs to see.
-#[inline(always)]
-fn hidden(index: u32) -> usize {
-    core::hint::black_box(index as usize)
+    unsafe { (*record).file[hidden(at as usize) & (FILE_BYTES - 1)] }
 }
 
 #[inline(always)]

@@ -1,11 +1,13 @@
 //! Reading memory of the traced process and of the kernel.
 
-use core::{hint, mem::MaybeUninit};
+use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::{
     bpf_get_current_task,
     generated::{bpf_probe_read_kernel, bpf_probe_read_user},
 };
+
+use crate::verifier::hidden;
 
 /// Reads a value of the current process. `None`: not mapped, or not in memory right now.
 #[inline(always)]
@@ -34,7 +36,7 @@ impl Words {
     /// The word that an offset lies in. `None`: behind the last.
     #[inline(always)]
     pub(crate) fn at(&self, offset: u16) -> Option<u64> {
-        self.0.get(hint::black_box(usize::from(offset >> 3))).copied()
+        self.0.get(hidden(usize::from(offset >> 3))).copied()
     }
 }
 

@@ -22,6 +22,7 @@ mod site;
 mod stack;
 mod text;
 mod thread;
+mod verifier;
 
 use aya_ebpf::{
     macros::{btf_tracepoint, perf_event, uprobe},

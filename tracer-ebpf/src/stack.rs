@@ -1,6 +1,6 @@
 //! Reading a thread's stack at any moment, from its thread state, without an event of a frame.
 
-use core::{ffi::c_void, hint};
+use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP,
@@ -18,6 +18,7 @@ use crate::{
     kernel::{Words, read_user},
     maps::{LAYOUTS, PYTHON_THREADS, RING, SAMPLED, SAMPLES, SENT_STACKS, THREADS, add_total, interpreter},
     thread::now,
+    verifier::hidden,
 };
 
 /// In [`SAMPLES`]: of a timer.
@@ -214,7 +215,7 @@ fn output(buffer: u32, record: SampleRecord) -> bool {
     unsafe { (*buffer).record = record };
     let size = size_of::<SampleRecord>() as u64 + 4 * u64::from(record.functions);
     // The verifier must see the bound at the call, on the very register that is passed.
-    let mut size = hint::black_box(size);
+    let mut size = hidden(size as usize) as u64;
     if size > size_of::<SampleBuffer>() as u64 {
         size = size_of::<SampleBuffer>() as u64;
     }

@@ -6,7 +6,7 @@ use tracer_common::{
     limits::{FILE_BYTES, NAME_BYTES},
 };
 
-use crate::kernel::read_user;
+use crate::{kernel::read_user, verifier::hidden};
 
 /// What was read of a str object.
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ pub(crate) fn read_end(layout: &Layout, object: u64, into: *mut [u8; FILE_BYTES]
 #[inline(always)]
 fn read(from: Characters, into: *mut u8, room: u64) -> Read {
     // The verifier must see the bound at the call, on the very register that is passed.
-    let mut size = core::hint::black_box(from.bytes);
+    let mut size = hidden(from.bytes as usize) as u64;
     if size > room {
         size = room;
     }

@@ -88,8 +88,9 @@ impl OpenStack {
     }
 
     /// Closes all that is open, as of `end_ns`, with the thread's counters of then: what that adds to which function.
+    /// Innermost first.
     pub fn close(&self, end_ns: u64, off_cpu_ns: u64, faults: u64) -> Vec<(FunctionId, FunctionSums)> {
-        let Stack { now, charged, .. } = self.stack;
+        let now = self.stack.now;
         let elapsed = end_ns.saturating_sub(now.wall_ns);
         let off_cpu_due = off_cpu_ns.saturating_sub(now.off_cpu_ns);
         let now = Amount {
@@ -98,10 +99,12 @@ impl OpenStack {
             faults: now.faults.max(faults),
             ..now
         };
-        let innermost = self.frames.len().saturating_sub(1);
-        let closed = self.frames.iter().enumerate().map(|(at, frame)| {
-            let own = if at == innermost { used(&charged, &now) } else { Amount::default() };
-            let cumulative = if frame.recursive == 0 { used(&frame.from, &now) } else { Amount::default() };
+        let mut callee = Amount::default();
+        let closed = self.frames.iter().rev().map(|frame| {
+            let whole = used(&frame.from, &now);
+            let own = used(&callee, &used(&frame.callees, &whole));
+            callee = whole;
+            let cumulative = if frame.recursive == 0 { whole } else { Amount::default() };
             let calls_made = frame.calls_made;
             (frame.row, FunctionSums { own, cumulative, calls_made, cut: 1, ..FunctionSums::default() })
         });
@@ -126,7 +129,7 @@ pub fn add_sums(into: &mut FunctionSums, other: &FunctionSums) {
     into.found += other.found;
 }
 
-/// What was used between two moments.
+/// What was used between two moments, or the rest of an amount without a part.
 fn used(from: &Amount, to: &Amount) -> Amount {
     Amount {
         wall_ns: to.wall_ns.saturating_sub(from.wall_ns),
@@ -166,51 +169,53 @@ mod tests {
         Amount { wall_ns, off_cpu_ns, faults, rss_pages }
     }
 
-    fn open(row: u32, from: Amount, recursive: bool) -> OpenFrame {
-        OpenFrame { row, from, recursive: u32::from(recursive), ..OpenFrame::default() }
+    fn open(row: u32, from: Amount, callees: Amount, recursive: bool) -> OpenFrame {
+        OpenFrame { row, from, callees, recursive: u32::from(recursive), ..OpenFrame::default() }
     }
 
-    fn stack(now: Amount, charged: Amount, frames: Vec<OpenFrame>) -> OpenStack {
+    fn stack(now: Amount, frames: Vec<OpenFrame>) -> OpenStack {
         // SAFETY: integers only.
         let empty = unsafe { std::mem::zeroed::<Stack>() };
         let state = stack_state::KNOWN | stack_state::SEEN;
-        let stack = Stack { now, charged, depth: frames.len() as u32, state, ..empty };
+        let stack = Stack { now, depth: frames.len() as u32, state, ..empty };
         OpenStack { stack, frames }
     }
 
+    /// A call of row 1 that began at 100 and has used nothing but time.
+    fn leaf() -> OpenFrame {
+        open(1, amount(100, 0, 0, 0), Amount::default(), false)
+    }
+
     #[test]
-    fn the_top_is_charged_what_is_left_and_each_function_its_whole_once() {
+    fn each_is_charged_what_no_callee_used_and_each_function_its_whole_once() {
         let frames = vec![
-            open(7, amount(100, 0, 0, 0), false),
-            open(8, amount(150, 10, 1, 2), false),
-            open(7, amount(160, 10, 1, 2), true),
+            open(7, amount(100, 0, 0, 0), amount(20, 5, 1, 2), false),
+            open(8, amount(150, 10, 1, 2), Amount::default(), false),
+            open(7, amount(160, 10, 1, 2), amount(5, 0, 0, -1), true),
         ];
-        let closed = stack(amount(170, 10, 1, 5), amount(165, 10, 1, 2), frames).close(200, 20, 4);
-        let whole = |wall_ns, off_cpu_ns, rss_pages, faults| amount(wall_ns, off_cpu_ns, faults, rss_pages);
+        let closed = stack(amount(170, 10, 1, 5), frames).close(200, 20, 4);
         assert_eq!(closed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [7, 8, 7]);
-        assert_eq!((closed[0].1.own, closed[0].1.cumulative), (Amount::default(), whole(100, 20, 5, 4)));
-        assert_eq!((closed[1].1.own, closed[1].1.cumulative), (Amount::default(), whole(50, 10, 3, 3)));
-        assert_eq!((closed[2].1.own, closed[2].1.cumulative), (whole(35, 10, 3, 3), Amount::default()));
+        assert_eq!((closed[0].1.own, closed[0].1.cumulative), (amount(35, 10, 3, 4), Amount::default()));
+        assert_eq!((closed[1].1.own, closed[1].1.cumulative), (amount(10, 0, 0, 0), amount(50, 10, 3, 3)));
+        assert_eq!((closed[2].1.own, closed[2].1.cumulative), (amount(30, 5, 0, 0), amount(100, 20, 4, 5)));
     }
 
     #[test]
     fn time_off_cpu_is_never_more_than_the_time() {
-        let frames = vec![open(1, amount(100, 0, 0, 0), false)];
-        let closed = stack(amount(100, 0, 0, 0), amount(100, 0, 0, 0), frames).close(130, 500, 0);
+        let closed = stack(amount(100, 0, 0, 0), vec![leaf()]).close(130, 500, 0);
         assert_eq!(closed[0].1.own, Amount { wall_ns: 30, off_cpu_ns: 30, ..Amount::default() });
     }
 
     #[test]
     fn an_end_before_the_last_event_takes_nothing_away() {
-        let frames = vec![open(1, amount(100, 0, 0, 0), false)];
-        let closed = stack(amount(120, 0, 3, 0), amount(110, 0, 1, 0), frames).close(90, 0, 2);
-        assert_eq!(closed[0].1.own, Amount { wall_ns: 10, faults: 2, ..Amount::default() });
+        let closed = stack(amount(120, 0, 3, 0), vec![leaf()]).close(90, 0, 2);
+        assert_eq!(closed[0].1.own, Amount { wall_ns: 20, faults: 3, ..Amount::default() });
     }
 
     #[test]
     fn what_is_closed_at_the_end_has_not_ended_by_itself() {
-        let frames = vec![OpenFrame { calls_made: 4, ..open(1, amount(100, 0, 0, 0), false) }];
-        let closed = stack(amount(100, 0, 0, 0), amount(100, 0, 0, 0), frames).close(130, 0, 0);
+        let frames = vec![OpenFrame { calls_made: 4, ..leaf() }];
+        let closed = stack(amount(100, 0, 0, 0), frames).close(130, 0, 0);
         let mut sums = FunctionSums { calls: 3, cut: 1, calls_made: 5, ..FunctionSums::default() };
         add_sums(&mut sums, &closed[0].1);
         let mut whole = Aggregate::default();

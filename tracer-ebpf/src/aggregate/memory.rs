@@ -6,6 +6,7 @@ use super::{enter, is_over, leave, sums};
 use crate::{
     maps::{PROCESS_SUMS, STACKS, atomic_add},
     mm::MEMBERS,
+    verifier::hidden,
 };
 
 /// Swapped out pages: no resident memory.
@@ -58,7 +59,7 @@ pub(crate) fn change(process: u32, member: u32, pages: i64, cause: Cause, time_n
 #[inline(always)]
 fn count(process: u32, member: u32, pages: i64, cause: Cause) {
     let Some(sums) = PROCESS_SUMS.get_ptr_mut(process) else { return };
-    let at = core::hint::black_box(member as usize) & 3;
+    let at = hidden(member as usize) & 3;
     // SAFETY: a live map value; all fields are aligned to 8.
     unsafe {
         sums::add((&raw mut (*sums).delta[at]).cast(), pages as u64);

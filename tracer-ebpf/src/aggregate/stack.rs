@@ -1,19 +1,22 @@
-//! The open frames of a thread. Frames can end unseen: some ways to leave one have no probe. Frame addresses are used
-//! again only after the frame has ended, so an address that begins again, or an event of a frame further out, proves
-//! that what lay above is over.
+//! What is done to a stack: frames begin, end, and are found. Frames can end unseen: some ways to leave one have no
+//! probe. Frame addresses are used again only after the frame has ended, so an address that begins again, or an event of a
+//! frame further out, proves that what lay above is over.
 
-use core::{ffi::c_void, hint::black_box};
+use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_loop;
 use tracer_common::{
-    aggregate::{Amount, BUCKETS, OpenFrame, Stack, stack_state},
+    aggregate::{Amount, FunctionSums, OpenFrame, Stack, stack_state},
     limits::{STACK_FRAMES, STACK_PAGE_FRAMES},
-    record::{flag, kind},
-    state::total,
 };
 
-use super::{Event, sums};
-use crate::maps::{FREE_STACK_PAGES, STACK_PAGES, STACKS, free_index, stack_pages_limit};
+use super::{
+    Event,
+    frames::{entry, frame_bucket, give_back, holds, room, row_bucket, top},
+    step::{Step, Then},
+    sums,
+};
+use crate::maps::STACKS;
 
 /// How a frame began.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,70 +42,6 @@ pub(super) enum Ended {
     RaisedUnseen,
     /// With their thread or program.
     WithThread,
-}
-
-/// What an event means: frames beyond so many have ended unseen, then one thing more.
-pub(super) struct Step {
-    keep: u32,
-    then: Then,
-}
-
-enum Then {
-    Push(Began),
-    Close,
-    /// Note the exception in the top frame.
-    Mark,
-    /// The event says again what is known.
-    Duplicate,
-    /// The frame is not on the stack.
-    Unmatched,
-}
-
-/// What an event means for a stack.
-#[inline(always)]
-pub(super) fn step(slot: u32, stack: &Stack, event: &Event) -> Step {
-    let &Event { kind, frame, row, .. } = event;
-    let top = top(stack);
-    let is_top = top.as_ref().is_some_and(|top| top.frame == frame);
-    if is_top && (kind == kind::END || kind == kind::YIELD) {
-        return Step { keep: stack.depth, then: Then::Close };
-    }
-    if kind == kind::START && is_top && top.is_some_and(|top| top.row == row) {
-        return Step { keep: stack.depth, then: Then::Duplicate };
-    }
-    let place = place(slot, stack, frame);
-    let resumed = event.flags & flag::RESUMED != 0;
-    match kind {
-        kind::START => Step { keep: below(stack, place), then: Then::Push(began(resumed)) },
-        kind::CALLED => {
-            Step { keep: called(slot, stack, place, event.caller), then: Then::Push(began(resumed)) }
-        }
-        kind::END | kind::YIELD if place == 0 => Step { keep: stack.depth, then: Then::Unmatched },
-        kind::END | kind::YIELD => Step { keep: place, then: Then::Close },
-        // An exception reached a frame. One that is not on the stack was thrown into, which resumes it.
-        kind::RAISE if place == 0 => Step { keep: stack.depth, then: Then::Push(Began::Thrown) },
-        kind::THROWN if place == 0 || resumed => {
-            Step { keep: called(slot, stack, place, event.caller), then: Then::Push(Began::Thrown) }
-        }
-        _ => Step { keep: place, then: Then::Mark },
-    }
-}
-
-fn began(resumed: bool) -> Began {
-    if resumed { Began::Resumed } else { Began::Call }
-}
-
-/// How many frames stay if the one at a place has ended; all if there is none.
-fn below(stack: &Stack, place: u32) -> u32 {
-    if place == 0 { stack.depth } else { place - 1 }
-}
-
-/// How many frames stay where one begins, or goes on, that was called by another one: what lies above that has ended.
-#[inline(always)]
-fn called(slot: u32, stack: &Stack, own: u32, caller: u64) -> u32 {
-    let keep = below(stack, own);
-    let callers = place(slot, stack, caller);
-    if callers != 0 && callers < keep { callers } else { keep }
 }
 
 /// Closes what has ended unseen.
@@ -145,130 +84,11 @@ fn mark_raised(stack: &mut Stack, frame: u64) {
     }
 }
 
-/// The entry at a place that is in use.
-#[inline(always)]
-fn entry(stack: &Stack, at: u32) -> Option<&'static mut OpenFrame> {
-    let page = stack.pages[black_box((at / STACK_PAGE_FRAMES) as usize) & (stack.pages.len() - 1)];
-    if page == 0 {
-        return None;
-    }
-    let page = STACK_PAGES.get_ptr_mut(u32::from(page))?;
-    let at = black_box(at as usize) & (STACK_PAGE_FRAMES as usize - 1);
-    // SAFETY: a live map value; a page belongs to one stack, which only its thread changes.
-    Some(unsafe { &mut (*page).frames[at] })
-}
-
-#[inline(always)]
-fn top(stack: &Stack) -> Option<&'static mut OpenFrame> {
-    if stack.depth == 0 { None } else { entry(stack, stack.depth - 1) }
-}
-
-/// The entry at a place, with its page if that is missing; `None`: there is none left, or the stack is too deep.
-#[inline(always)]
-fn room(stack: &mut Stack, at: u32) -> Option<&'static mut OpenFrame> {
-    if at >= STACK_FRAMES {
-        return None;
-    }
-    let page = black_box((at / STACK_PAGE_FRAMES) as usize) & (stack.pages.len() - 1);
-    if stack.pages[page] == 0 {
-        let number = free_index(total::NEW_STACK_PAGES, stack_pages_limit(), &FREE_STACK_PAGES)?;
-        stack.pages[page] = number as u16;
-    }
-    entry(stack, at)
-}
-
-/// A place in [`Stack::by_frame`].
-#[inline(always)]
-fn frame_bucket(frame: u64) -> usize {
-    black_box((frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as usize) & (BUCKETS - 1)
-}
-
-/// A place in [`Stack::by_row`].
-#[inline(always)]
-fn row_bucket(row: u32) -> usize {
-    black_box(row as usize) & (BUCKETS - 1)
-}
-
-/// Place and one of a frame; 0: it is not on the stack.
-#[inline(always)]
-fn place(slot: u32, stack: &Stack, frame: u64) -> u32 {
-    let first = u32::from(stack.by_frame[frame_bucket(frame)]);
-    if first == 0 { 0 } else { find(slot, first, frame, u32::MAX) }
-}
-
-/// Is a frame of this function open?
-#[inline(always)]
-fn holds(slot: u32, stack: &Stack, row: u32) -> bool {
-    let first = u32::from(stack.by_row[row_bucket(row)]);
-    first != 0 && find(slot, first, 0, row) != 0
-}
-
-struct Search {
-    slot: u32,
-    /// Place and one of the entry to look at; 0: none is left.
-    place: u32,
-    frame: u64,
-    /// `u32::MAX`: the frame is looked for.
-    row: u32,
-    found: u32,
-}
-
-/// Looks through a bucket from an entry on. Place and one of what was found; 0: nothing.
-// Global: verified once, by itself.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn find(slot: u32, first: u32, frame: u64, row: u32) -> u32 {
-    let mut search = Search { slot, place: first, frame, row, found: 0 };
-    // Nearly always the first entry is the one, or the only one.
-    if look(&mut search) == 0 {
-        // SAFETY: the callback has the signature that the helper calls, and `search` outlives the call.
-        unsafe { bpf_loop(STACK_FRAMES, look_further as *mut c_void, (&raw mut search).cast(), 0) };
-    }
-    search.found
-}
-
-#[inline(never)]
-extern "C" fn look_further(_index: u32, search: *mut Search) -> u64 {
-    // SAFETY: the helper passes on what `find` gave it.
-    look(unsafe { &mut *search })
-}
-
-/// Looks at one entry. Returns 1 to stop.
-#[inline(always)]
-fn look(search: &mut Search) -> u64 {
-    if search.place == 0 {
-        return 1;
-    }
-    let Some(stack) = STACKS.get_ptr(search.slot) else { return 1 };
-    // SAFETY: a live map value of the running thread.
-    let Some(entry) = entry(unsafe { &*stack }, search.place - 1) else { return 1 };
-    let by_row = search.row != u32::MAX;
-    if if by_row { entry.row == search.row } else { entry.frame == search.frame } {
-        search.found = search.place;
-        return 1;
-    }
-    search.place = u32::from(if by_row { entry.next_by_row } else { entry.next_by_frame });
-    u64::from(search.place == 0)
-}
-
-/// Charges the function on top, which makes a call, with what was used since it was last charged.
-#[inline(always)]
-fn charge_caller(stack: &mut Stack) {
-    if let Some(top) = top(stack)
-        && let Some(sums) = sums::of_row(top.row)
-    {
-        // SAFETY: a live map value.
-        unsafe {
-            sums::add_used(&raw mut (*sums).own, &stack.charged, &stack.now);
-        }
-        top.calls_made += 1;
-    }
-    stack.charged = stack.now;
-}
-
 #[inline(always)]
 fn push(slot: u32, stack: &mut Stack, frame: u64, row: u32, began: Began) {
-    charge_caller(stack);
+    if let Some(top) = top(stack) {
+        top.calls_made += 1;
+    }
     stack.state &= !stack_state::RAISED;
     let at = stack.depth;
     if let Some(entry) = room(stack, at) {
@@ -278,8 +98,8 @@ fn push(slot: u32, stack: &mut Stack, frame: u64, row: u32, began: Began) {
     } else if began != Began::Thrown {
         // An exception that reaches a frame which is not on the stack may have reached one that found no room before.
         stack.counts.untimed += 1;
-        count_begun(row, began);
         if let Some(sums) = sums::of_row(row) {
+            sums::count_begun(sums, began);
             // SAFETY: a live map value, aligned to 8.
             unsafe { sums::add(&raw mut (*sums).cut, 1) };
         }
@@ -290,35 +110,63 @@ fn push(slot: u32, stack: &mut Stack, frame: u64, row: u32, began: Began) {
 #[inline(always)]
 fn link(slot: u32, stack: &mut Stack, at: u32, began: Began) {
     let Some(entry) = entry(stack, at) else { return };
-    entry.from = stack.now;
+    let recursive = holds(slot, stack, entry.row);
+    open(stack, entry, at, recursive);
+    if let Some(sums) = sums::of_row(entry.row) {
+        sums::count_begun(sums, began);
+    }
+}
+
+/// Makes an entry, in which frame and row stand, the top of the stack, which is as high as `at`.
+#[inline(always)]
+pub(super) fn open(stack: &mut Stack, entry: &mut OpenFrame, at: u32, recursive: bool) {
+    sums::set(&mut entry.from, &stack.now);
+    sums::clear(&mut entry.callees);
     entry.calls_made = 0;
     let bucket = frame_bucket(entry.frame);
     entry.next_by_frame = stack.by_frame[bucket];
     stack.by_frame[bucket] = (at + 1) as u16;
-    entry.recursive = u32::from(holds(slot, stack, entry.row));
-    if entry.recursive == 0 {
+    entry.recursive = u32::from(recursive);
+    if !recursive {
         let bucket = row_bucket(entry.row);
         entry.next_by_row = stack.by_row[bucket];
         stack.by_row[bucket] = (at + 1) as u16;
     }
     stack.depth = at + 1;
-    count_begun(entry.row, began);
 }
 
+/// Takes the top frame off, which is at `at`: it has used what the thread has from its beginning to `now`.
 #[inline(always)]
-fn count_begun(row: u32, began: Began) {
-    if let Some(sums) = sums::of_row(row) {
-        // SAFETY: a live map value; all fields are aligned to 8.
+pub(super) fn close(
+    stack: &mut Stack,
+    entry: &OpenFrame,
+    caller: Option<&mut OpenFrame>,
+    at: u32,
+    now: &Amount,
+    sums: Option<*mut FunctionSums>,
+) {
+    let whole = sums::used(&entry.from, now);
+    if let Some(sums) = sums {
+        // SAFETY: a live map value.
         unsafe {
-            let count = match began {
-                Began::Call => &raw mut (*sums).calls,
-                Began::Resumed | Began::Thrown => &raw mut (*sums).resumes,
-                Began::OpenAtAttach => &raw mut (*sums).open_at_attach,
-                Began::Unseen => &raw mut (*sums).found,
-            };
-            sums::add(count, 1);
+            sums::add_amount(&raw mut (*sums).own, &sums::used(&entry.callees, &whole));
+            if entry.recursive == 0 {
+                sums::add_amount(&raw mut (*sums).cumulative, &whole);
+            }
+            sums::add(&raw mut (*sums).calls_made, entry.calls_made);
         }
     }
+    if let Some(caller) = caller {
+        caller.callees.wall_ns += whole.wall_ns;
+        caller.callees.off_cpu_ns += whole.off_cpu_ns;
+        caller.callees.faults += whole.faults;
+        caller.callees.rss_pages += whole.rss_pages;
+    }
+    stack.by_frame[frame_bucket(entry.frame)] = entry.next_by_frame;
+    if entry.recursive == 0 {
+        stack.by_row[row_bucket(entry.row)] = entry.next_by_row;
+    }
+    stack.depth = at;
 }
 
 /// Takes the top frame off.
@@ -328,54 +176,32 @@ fn close_top(stack: &mut Stack, ended: u32) {
         return;
     }
     let at = stack.depth - 1;
-    stack.depth = at;
     let raised = stack.state & stack_state::RAISED != 0;
     stack.state &= !stack_state::RAISED;
     let Some(entry) = entry(stack, at) else { return };
+    let caller = if at == 0 { None } else { self::entry(stack, at - 1) };
     // An exception that was not caught at once leaves the frame right after it has reached it.
     let late = raised && ended == Ended::RaisedUnseen as u32;
-    let now: Amount = if late { stack.raised_at } else { stack.now };
-    if let Some(sums) = sums::of_row(entry.row) {
+    let sums = sums::of_row(entry.row);
+    if late {
+        let raised_at = stack.raised_at;
+        close(stack, entry, caller, at, &raised_at, sums);
+    } else {
+        let now = stack.now;
+        close(stack, entry, caller, at, &now, sums);
+    }
+    if let Some(sums) = sums {
         let by_itself = ended != Ended::Unseen as u32 && ended != Ended::WithThread as u32;
         // SAFETY: a live map value; all fields are aligned to 8.
         unsafe {
-            sums::add_used(&raw mut (*sums).own, &stack.charged, &now);
-            if entry.recursive == 0 {
-                sums::add_used(&raw mut (*sums).cumulative, &entry.from, &now);
-            }
-            sums::add(&raw mut (*sums).calls_made, entry.calls_made);
             sums::add(&raw mut (*sums).cut, u64::from(!by_itself));
             sums::add(&raw mut (*sums).late_ends, u64::from(by_itself && ended != Ended::ByItself as u32));
         }
-    }
-    stack.charged = now;
-    stack.by_frame[frame_bucket(entry.frame)] = entry.next_by_frame;
-    if entry.recursive == 0 {
-        stack.by_row[row_bucket(entry.row)] = entry.next_by_row;
     }
     if at.is_multiple_of(STACK_PAGE_FRAMES) {
         // One page is kept, so that calls back and forth across its beginning do not pay for it each time.
         give_back(stack, at / STACK_PAGE_FRAMES + 1);
     }
-}
-
-#[inline(always)]
-fn give_back(stack: &mut Stack, page: u32) {
-    let page = black_box(page as usize);
-    if page < stack.pages.len() {
-        let number = u32::from(stack.pages[page]);
-        if number != 0 {
-            stack.pages[page] = 0;
-            let _ = FREE_STACK_PAGES.push(number, 0);
-        }
-    }
-}
-
-/// Gives back what an empty stack still has.
-#[inline(always)]
-pub(super) fn give_pages_back(stack: &mut Stack) {
-    give_back(stack, 1);
-    give_back(stack, 0);
 }
 
 struct Closing {

@@ -1,6 +1,6 @@
 //! Hits in the interpreter: frames that start, end, yield or raise, and code objects that are freed.
 
-use core::{hint, ptr};
+use core::ptr;
 
 use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::debug;
@@ -19,6 +19,7 @@ use crate::{
     ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
     site,
     thread::{self, now},
+    verifier::hidden,
 };
 
 /// Where frames are left, a thread's first hits are checked; where they start, every new instruction is.
@@ -83,7 +84,7 @@ fn emit(slot: u32, thread: &mut Thread, event: FrameEvent, from: ChainFrom) {
         send_frame(slot, thread, event, from);
     }
     if aggregating() {
-        aggregate::take(slot, event, from);
+        aggregate::take(slot, thread, event, from);
     }
 }
 
@@ -123,7 +124,7 @@ fn is_repetition(ctx: &ProbeContext, site: Site, thread: &mut Thread, frame: u64
 /// Where to note what RESUME a frame has passed; another frame's note may be there.
 #[inline(always)]
 fn resumed_at(thread: &mut Thread, frame: u64) -> &mut ResumedAt {
-    let at = hint::black_box((frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize) & (RESUMED - 1);
+    let at = hidden((frame.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize) & (RESUMED - 1);
     &mut thread.resumed[at]
 }
 

@@ -15,6 +15,7 @@ use crate::{
     ring::{announce, count_loss, send},
     stack,
     thread::{self, noted, now},
+    verifier::hidden,
 };
 
 /// `rss_stat(mm_struct *mm, int member)` (Linux 6.2+).
@@ -46,7 +47,7 @@ fn change(mm: u64, member: u32, process: u32) -> u32 {
         return 0;
     }
     // For the verifier: it does not remember the check above once the value has been spilled.
-    let index = core::hint::black_box(member as usize) & 3;
+    let index = hidden(member as usize) & 3;
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
     let Some(counter) = mm::counter(mm, member) else { return 0 };
     let Some(own) = counter.own() else { return 0 };

@@ -99,7 +99,6 @@ impl Tables {
         // SAFETY: within the mapping; the kernel side does not know the slot yet.
         unsafe {
             ptr::write_volatile(&raw mut (*stack).now.wall_ns, opened_ns);
-            ptr::write_volatile(&raw mut (*stack).charged.wall_ns, opened_ns);
         }
         Ok(())
     }
