@@ -22,6 +22,7 @@ pub mod program;
 pub mod pstats;
 pub mod python;
 pub mod report;
+pub mod statistics;
 pub mod tracer;
 pub mod truth;
 pub mod viewers;

@@ -12,13 +12,16 @@ pub(crate) struct Accuracy {
     calls: (f64, f64),
     /// Times of a report of all calls, whose shares are of samples from before and after.
     hybrid: (f64, f64),
+    /// Of what times are held against, its first half against its second: what the program and the machine do by
+    /// themselves.
+    noise: (f64, f64),
 }
 
 /// Shares of functions, by name, file and line.
 type Shares = BTreeMap<String, f64>;
 
-/// Without a probe, some 100 000 samples.
-const TRUE_TIMES: Duration = Duration::from_secs(20);
+/// Without a probe, twice some 50 000 samples.
+const TRUE_TIMES: Duration = Duration::from_secs(10);
 const TRUE_RATE: &str = "5000";
 /// All calls, and samples of a tenth of that before and after.
 const TRACED: Duration = Duration::from_secs(30);
@@ -26,13 +29,16 @@ const TRACED: Duration = Duration::from_secs(30);
 impl Accuracy {
     /// Of the turns of a program that still runs.
     pub(crate) fn of(program: &Program, turns: &Turns) -> Self {
-        let times = record(program.pid(), TRUE_TIMES, &["--source", "sample", "--rate", TRUE_RATE]);
+        let sampled = || record(program.pid(), TRUE_TIMES, &["--source", "sample", "--rate", TRUE_RATE]);
+        let before = sampled();
         let traced = record(program.pid(), TRACED, &[]);
-        let times = shares([&times], "samples");
+        let after = sampled();
+        let times = shares([&before, &after], "samples");
         Self {
             time: errors(&times, &shares(&turns.reports, "samples")),
             calls: errors(&shares([&traced], "calls"), &shares(&turns.reports, "calls_share")),
             hybrid: errors(&times, &shares([&traced], "untraced_samples")),
+            noise: errors(&shares([&before], "samples"), &shares([&after], "samples")),
         }
     }
 }
@@ -61,8 +67,8 @@ fn errors(truth: &Shares, told: &Shares) -> (f64, f64) {
 
 impl fmt::Display for Accuracy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, calls, hybrid } = self;
-        let errors = [time, calls, hybrid].map(|(largest, all)| format!("{largest:.2} ({all:.2})"));
+        let Self { time, calls, hybrid, noise } = self;
+        let errors = [time, calls, hybrid, noise].map(|(largest, all)| format!("{largest:.2} ({all:.2})"));
         write!(f, "{}", errors.join(" | "))
     }
 }

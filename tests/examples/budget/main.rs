@@ -52,9 +52,9 @@ fn main() -> ExitCode {
         options.seconds
     );
     println!(
-        "| program | cost, median (least - most) | believed | observed | time, largest error (all) | calls, largest error (all) | time in a report of all calls |"
+        "| program | cost | the same without a tracer | believed | observed | time, largest error (all) | calls, largest error (all) | time in a report of all calls | samples of before and after it |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let only = options.only.as_deref();
     for name in PROGRAMS.into_iter().filter(|name| only.is_none_or(|only| only == *name)) {
         let program = Program::start(python, name);
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     if only.is_some() {
         return ExitCode::SUCCESS;
     }
-    println!("| Flask under gunicorn and wrk | {} | | | |", service::turns(python, &options));
+    println!("| Flask under gunicorn and wrk | {} | | | | |", service::turns(python, &options));
     println!("\n{}", stalls::of_clock(python, &options));
     println!("{}", stalls::of_threads(python, &options));
     ExitCode::SUCCESS

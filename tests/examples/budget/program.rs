@@ -10,7 +10,13 @@ use std::{
 };
 
 use serde_json::Value;
-use tests::{Python, program::Known, real_programs, tracer};
+use tests::{
+    Python,
+    program::Known,
+    real_programs,
+    statistics::{interquartile_mean, interval_of_median, median},
+    tracer,
+};
 
 use crate::Options;
 
@@ -27,6 +33,8 @@ pub(crate) struct Program {
 pub(crate) struct Turns {
     /// What each traced turn has cost, as a share of the time of those before and after it.
     pub(crate) costs: Vec<f64>,
+    /// The same of turns that were not traced: what the machine does by itself.
+    pub(crate) noise: Vec<f64>,
     /// The report of each.
     pub(crate) reports: Vec<Value>,
 }
@@ -69,22 +77,16 @@ impl Program {
         self.told.try_iter().collect()
     }
 
-    /// Nanoseconds of the processor's time for a piece of work, of what it has told since the last call.
-    fn piece_ns(&self) -> f64 {
-        let told = self.told();
-        let (pieces, ns) =
-            told.iter().fold((0, 0), |(pieces, ns), known| (pieces + known.calls, ns + known.cpu_ns[0]));
-        ns as f64 / pieces as f64
-    }
-
     /// Turns with and without a tracer.
     pub(crate) fn turns(&self, options: &Options) -> Turns {
-        let piece_ns = || {
+        // Nanoseconds of the processor's time for a piece of work, each time that it told.
+        let pieces_ns = || {
             self.told();
             thread::sleep(Duration::from_secs(options.seconds));
-            self.piece_ns()
+            let told = self.told().into_iter().map(|known| known.cpu_ns[0] as f64 / known.calls as f64);
+            told.collect()
         };
-        Turns::take(options, &["-p".to_owned(), self.pid().to_string()], piece_ns)
+        Turns::take(options, &["-p".to_owned(), self.pid().to_string()], pieces_ns)
     }
 }
 
@@ -111,47 +113,47 @@ fn recorded(length: Duration, arguments: &[String]) -> Value {
 }
 
 impl Turns {
-    /// Lets a program alone and traces it by turns. `measure` takes the seconds of a turn, and says what a piece of work took
-    /// then.
-    pub(crate) fn take(options: &Options, targets: &[String], measure: impl Fn() -> f64) -> Self {
+    /// Lets a program alone and traces it by turns. `measure` takes a turn's seconds and says what pieces of work took then.
+    pub(crate) fn take(options: &Options, targets: &[String], measure: impl Fn() -> Vec<f64>) -> Self {
         let turn = || {
             thread::sleep(SETTLE);
-            measure()
+            interquartile_mean(&measure())
         };
-        let mut turns = Self { costs: Vec::new(), reports: Vec::new() };
-        let mut before = turn();
+        let budget = ["--max-overhead".to_owned(), format!("{}%", options.share)];
+        let arguments = [targets, &budget].concat();
+        let length = Duration::from_secs(options.seconds) + 2 * SETTLE;
+        let (mut alone, mut traced, mut reports) = (vec![turn()], Vec::new(), Vec::new());
         for _ in 0..options.turns {
-            let length = Duration::from_secs(options.seconds) + 2 * SETTLE;
-            let budget = ["--max-overhead".to_owned(), format!("{}%", options.share)];
-            let arguments = [targets, &budget].concat();
+            let arguments = arguments.clone();
             let recording = thread::spawn(move || recorded(length, &arguments));
-            let traced = turn();
-            turns.reports.push(recording.join().expect("the recording ends"));
-            let after = turn();
-            turns.costs.push(traced / f64::midpoint(before, after) - 1.0);
-            before = after;
+            traced.push(turn());
+            reports.push(recording.join().expect("the recording ends"));
+            alone.push(turn());
         }
-        turns
+        let more = |took: f64, before: f64, after: f64| took / f64::midpoint(before, after) - 1.0;
+        let costs = traced.iter().zip(alone.windows(2)).map(|(&took, alone)| more(took, alone[0], alone[1]));
+        let noise = alone.windows(3).map(|alone| more(alone[1], alone[0], alone[2]));
+        Self { costs: costs.collect(), noise: noise.collect(), reports }
     }
 
     /// The median of a number of the account on windows, in percent.
     fn windowing(&self, key: &str) -> f64 {
         let value = |report: &Value| report["account"]["windowing"][key].as_f64();
-        100.0 * median(self.reports.iter().filter_map(value).collect())
+        100.0 * median(&self.reports.iter().filter_map(value).collect::<Vec<_>>())
     }
 }
 
 impl fmt::Display for Turns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent: Vec<f64> = self.costs.iter().map(|cost| 100.0 * cost).collect();
-        let least = percent.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = percent.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (cost, noise) = (percent(&self.costs), percent(&self.noise));
         let (believed, observed) = (self.windowing("believed_overhead"), self.windowing("observed"));
-        write!(f, "{:.1} % ({least:.1} - {most:.1}) | {believed:.1} % | {observed:.1} %", median(percent))
+        write!(f, "{cost} | {noise} | {believed:.1} % | {observed:.1} %")
     }
 }
 
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// The median of some shares, and the interval that holds it.
+fn percent(shares: &[f64]) -> String {
+    let percent: Vec<f64> = shares.iter().map(|share| 100.0 * share).collect();
+    let (least, most) = interval_of_median(&percent);
+    format!("{:.1} % ({least:.1} to {most:.1})", median(&percent))
 }

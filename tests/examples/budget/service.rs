@@ -12,6 +12,9 @@ use tests::{Python, Target, program, real_programs, scratch};
 
 use crate::{Options, program::Turns};
 
+/// Long enough for many requests and some windows.
+const INTERVAL: Duration = Duration::from_millis(250);
+
 struct Service<'a> {
     folder: &'a Path,
     workers: Vec<u32>,
@@ -29,7 +32,7 @@ pub(crate) fn turns(python: Python, options: &Options) -> Turns {
     let service = Service { folder: folder.path(), workers };
     let targets: Vec<_> = service.workers.iter().flat_map(|pid| ["-p".to_owned(), pid.to_string()]).collect();
     let targets = [vec!["--no-follow".to_owned()], targets].concat();
-    let turns = Turns::take(options, &targets, || service.request_ns(options.seconds));
+    let turns = Turns::take(options, &targets, || service.requests_ns(options.seconds));
     load.kill().expect("end wrk");
     load.wait().expect("wait for wrk");
     target.terminate();
@@ -46,11 +49,17 @@ fn load(port: &str) -> Child {
 }
 
 impl Service<'_> {
-    /// Processor time of a request, over so many seconds.
-    fn request_ns(&self, seconds: u64) -> f64 {
-        let (cpu_ns, requests) = (self.cpu_ns(), self.requests());
-        thread::sleep(Duration::from_secs(seconds));
-        (self.cpu_ns() - cpu_ns) as f64 / (self.requests() - requests) as f64
+    /// Processor time of a request, in each interval of so many seconds.
+    fn requests_ns(&self, seconds: u64) -> Vec<f64> {
+        let mut before = (self.cpu_ns(), self.requests());
+        let interval = |_| {
+            thread::sleep(INTERVAL);
+            let now = (self.cpu_ns(), self.requests());
+            let took = (now.0 - before.0) as f64 / (now.1 - before.1) as f64;
+            before = now;
+            took
+        };
+        (0..Duration::from_secs(seconds).div_duration_f64(INTERVAL) as u32).map(interval).collect()
     }
 
     fn cpu_ns(&self) -> u64 {

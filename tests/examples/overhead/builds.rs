@@ -1,10 +1,10 @@
 //! Every build of the table, briefly: its plan, and what a call costs. A line of JSON each, for `cargo xtask pythons`.
 
 use serde::Serialize;
-use tests::{Python, Trait};
+use tests::{Python, Trait, statistics::median};
 use tracer::python::{self, plan::Plan};
 
-use crate::{mode::Mode, rounds::Rounds, statistics::median};
+use crate::{mode::Mode, rounds::Rounds};
 
 /// Enough for a ratio that is stable to some hundredths.
 const MODES: [Mode; 3] = [Mode::Untraced, Mode::Empty, Mode::Pytracer];
@@ -67,5 +67,8 @@ fn planned(plan: &Plan) -> Planned {
 
 fn cost(python: Python, rounds: usize, calls: u64) -> Cost {
     let rounds = Rounds::run(python, &MODES, rounds, calls);
-    Cost { added_ns: rounds.added(Mode::Pytracer), of_empty: median(&rounds.of_empty(Mode::Pytracer)) }
+    Cost {
+        added_ns: rounds.added(Mode::Pytracer),
+        of_empty: median(&rounds.ratios(Mode::Pytracer, Mode::Empty)),
+    }
 }

@@ -4,9 +4,7 @@
 
 use std::{fs, path::Path};
 
-use tests::{Python, Target, Tracer, scratch};
-
-use crate::statistics::median;
+use tests::{Python, Target, Tracer, scratch, statistics::median};
 
 /// What is kept, by the options of `record`; the first is not traced at all.
 const WAYS: [(&str, Option<&[&str]>); 8] = [

@@ -16,14 +16,12 @@ mod logs;
 mod mode;
 mod peers;
 mod rounds;
-mod statistics;
 
 use std::process::ExitCode;
 
 use mode::Mode;
 use rounds::Rounds;
-use statistics::median;
-use tests::Python;
+use tests::{Python, statistics::median};
 
 struct Options {
     rounds: usize,
@@ -97,14 +95,20 @@ fn options() -> Option<Options> {
 fn costs(python: Python, options: &Options) {
     let rounds = Rounds::run(python, &Mode::ALL, options.rounds, options.calls);
     println!("CPython {}, {} calls a round, {} rounds:\n", python.version(), options.calls, options.rounds);
-    println!("| | ns per call | added | of the empty programs | of the empty programs, least and most |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| | ns per call | added | of empty programs (uprobe-multi) | least and most | of empty programs (perf events) |"
+    );
+    println!("|---|---|---|---|---|---|");
     for mode in Mode::ALL {
-        let ratios = rounds.of_empty(mode);
+        let ratios = rounds.ratios(mode, Mode::Empty);
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let most = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let (total, added, ratio) = (rounds.total(mode), rounds.added(mode), median(&ratios));
-        println!("| {} | {total:.0} | {added:.0} | {ratio:.2} | {least:.2} - {most:.2} |", mode.name());
+        let of_perf = median(&rounds.ratios(mode, Mode::EmptyPerf));
+        println!(
+            "| {} | {total:.0} | {added:.0} | {ratio:.2} | {least:.2} - {most:.2} | {of_perf:.2} |",
+            mode.name()
+        );
     }
     println!();
 }

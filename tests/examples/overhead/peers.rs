@@ -8,9 +8,8 @@ mod ways;
 
 use std::fs;
 
-use tests::workspace;
+use tests::{statistics::median, workspace};
 
-use crate::statistics::median;
 use subject::{Run, Subject};
 use ways::{WAYS, Way};
 

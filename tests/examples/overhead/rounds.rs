@@ -1,11 +1,8 @@
 //! Many rounds of the loop, in some ways each.
 
-use tests::Python;
+use tests::{Python, statistics::median};
 
-use crate::{
-    mode::{Mode, Subject},
-    statistics::{median, ratio},
-};
+use crate::mode::{Mode, Subject};
 
 /// Nanoseconds that a call took: for each round, by the number of the mode.
 pub(crate) struct Rounds(Vec<[f64; Mode::ALL.len()]>);
@@ -39,9 +36,9 @@ impl Rounds {
         median(&self.additions(mode))
     }
 
-    /// The same as a ratio to what empty programs added in the same round, for each round.
-    pub(crate) fn of_empty(&self, mode: Mode) -> Vec<f64> {
-        ratio(&self.additions(mode), &self.additions(Mode::Empty))
+    /// The same as a ratio to what another way added in the same round, for each round.
+    pub(crate) fn ratios(&self, mode: Mode, other: Mode) -> Vec<f64> {
+        self.additions(mode).iter().zip(self.additions(other)).map(|(added, other)| added / other).collect()
     }
 
     fn additions(&self, mode: Mode) -> Vec<f64> {

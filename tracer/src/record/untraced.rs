@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Samples a second and CPU. No multiple of what programs do often, nor of what the kernel does.
-const RATE: u32 = 997;
+const RATE: u32 = 1999;
 
 /// Samples the targets for as long as the options say. `None`: that is not asked for or can't be done, which is no reason
 /// not to trace.
