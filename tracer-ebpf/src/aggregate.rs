@@ -29,7 +29,8 @@ use crate::{
 /// Where [`event`] has the parts of what happened, besides the function in the lowest 32 bits.
 const KIND_AT: u32 = 32;
 const FLAGS_AT: u32 = 40;
-const SKIP_AT: u32 = 48;
+/// An answer of [`frame_event`]: nothing is known of the stack yet. It is marked as being changed.
+const UNKNOWN: u32 = 2;
 
 /// Takes in an event of a frame.
 #[inline(always)]
@@ -45,15 +46,21 @@ pub(crate) fn take(slot: u32, thread: &Thread, event: FrameEvent, from: ChainFro
         leave(stack);
         return;
     }
-    let skip = match from {
-        ChainFrom::Frame(_) => 0,
-        ChainFrom::Caller(_) => 1,
-    };
-    let what = u64::from(event.function)
-        | u64::from(event.kind) << KIND_AT
-        | u64::from(event.flags) << FLAGS_AT
-        | skip << SKIP_AT;
-    frame_event(slot, event.time_ns, event.frame, what, event.caller.unwrap_or(0));
+    let FrameEvent { time_ns, frame, .. } = event;
+    let what =
+        u64::from(event.function) | u64::from(event.kind) << KIND_AT | u64::from(event.flags) << FLAGS_AT;
+    let caller = event.caller.unwrap_or(0);
+    if frame_event(slot, time_ns, frame, what, caller) == UNKNOWN {
+        let skip = match from {
+            ChainFrom::Frame(_) => 0,
+            ChainFrom::Caller(_) => 1,
+        };
+        // Not from within `frame_event`: before Linux 6.13 the stacks of all functions under way share 512 bytes.
+        open(slot, time_ns);
+        let found = chain::hold(slot, time_ns, frame, skip);
+        take_open(slot, time_ns, found);
+        frame_event(slot, time_ns, frame, what, caller);
+    }
 }
 
 /// An event of a frame.
@@ -73,7 +80,7 @@ extern "C" fn frame_event(slot: u32, time_ns: u64, frame: u64, what: u64, caller
     let Some(stack) = stack_of(slot) else { return 0 };
     if !is_over(time_ns) {
         if stack.state & stack_state::KNOWN == 0 {
-            find_open(slot, time_ns, frame, (what >> SKIP_AT) as u32);
+            return UNKNOWN;
         }
         let (kind, flags) = ((what >> KIND_AT) as u8, (what >> FLAGS_AT) as u8);
         take_event(slot, time_ns, &Event { kind, flags, row: what as u32, frame, caller });
@@ -179,13 +186,11 @@ fn advance(thread: &Thread, stack: &mut Stack, time_ns: u64) {
     stack.now.faults = faults;
 }
 
-/// Makes a thread's stack what the interpreter has, from `frame` outwards, leaving out `skip` frames.
+/// Makes a thread's stack what the interpreter has: frames that [`chain::hold`] has put down.
 // Global: verified once, by itself.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn find_open(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
-    open(slot, time_ns);
-    let found = chain::hold(slot, time_ns, frame, skip);
+extern "C" fn take_open(slot: u32, time_ns: u64, found: u32) -> u32 {
     let (Some(thread), Some(stack)) = (THREADS.get_ptr(slot), stack_of(slot)) else { return 0 };
     // SAFETY: as above.
     let thread = unsafe { &*thread };

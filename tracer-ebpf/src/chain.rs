@@ -92,8 +92,10 @@ pub(crate) extern "C" fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: 
 }
 
 /// Puts the running thread's frames down for the sums, from `frame` outwards (leaving out `skip` frames). How many.
-#[inline(always)]
-pub(crate) fn hold(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn hold(slot: u32, time_ns: u64, frame: u64, skip: u32) -> u32 {
     let Some(thread) = THREADS.get_ptr_mut(slot) else { return 0 };
     // SAFETY: as above.
     let thread = unsafe { &mut *thread };
@@ -128,7 +130,7 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
         walk.skip -= 1;
     } else if !is_shim(layout, walk.frame) {
         let Some(code) = function::code_of(layout, walk.frame) else { return 1 };
-        let found = function::of_code(walk.process, walk.image, code, walk.time_ns);
+        let found = function::of_code(walk.process, walk.image, code, walk.time_ns, 0);
         if found == function::NO_ROOM {
             walk.full = 1;
             return 1;

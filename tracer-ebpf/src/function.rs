@@ -141,7 +141,7 @@ extern "C" fn learn(frame: u64, instruction: u64, process: u32, site: u64) -> u6
 /// `generation`: of before the code object was looked at.
 #[inline(always)]
 fn look_up(code: u64, process: u32, site: Site, address: u64, place: u64, generation: u64) -> u64 {
-    let found = of_code(process, site.image(), code, now());
+    let found = of_code(process, site.image(), code, now(), 0);
     if found == NOT_CODE {
         return mismatch(process, site);
     }
@@ -246,35 +246,19 @@ pub(crate) fn code_of(layout: &Layout, frame: u64) -> Option<u64> {
 }
 
 /// The function of a code object: id and [`cached::UNWANTED`], or [`NO_ROOM`], [`NOT_CODE`].
+///
+/// `guard`: where no probe tells when a code object is freed, what is known of its address holds only while its
+/// [`guard`] is what it was; elsewhere 0.
 // Global: verified once, by itself.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) extern "C" fn of_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
+pub(crate) extern "C" fn of_code(process: u32, image: u32, code: u64, time_ns: u64, guard: u64) -> u64 {
     let Some(interpreter) = interpreter(process) else { return NOT_CODE };
     let key = CodeKey { code, process, space: interpreter.space };
     if let Some(known) = CODES.get_ptr(key) {
         // SAFETY: a live map value.
         let known = unsafe { *known };
-        return u64::from(known.id) | if known.unwanted != 0 { cached::UNWANTED } else { 0 };
-    }
-    introduce(key, image, interpreter.code_type, 0, time_ns)
-}
-
-/// The same where no probe tells when a code object is freed: what is known of its address holds only while its names
-/// are what they were.
-// Global: verified once, by itself.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn of_guarded_code(process: u32, image: u32, code: u64, time_ns: u64) -> u64 {
-    let Some(interpreter) = interpreter(process) else { return NOT_CODE };
-    let Some(layout) = LAYOUTS.get_ptr(image) else { return NOT_CODE };
-    // SAFETY: a live map value.
-    let Some(guard) = guard(unsafe { &*layout }, code) else { return NOT_CODE };
-    let key = CodeKey { code, process, space: interpreter.space };
-    if let Some(known) = CODES.get_ptr(key) {
-        // SAFETY: a live map value.
-        let known = unsafe { *known };
-        if known.guard == guard {
+        if guard == 0 || known.guard == guard {
             return u64::from(known.id) | if known.unwanted != 0 { cached::UNWANTED } else { 0 };
         }
     }
@@ -282,20 +266,32 @@ pub(crate) extern "C" fn of_guarded_code(process: u32, image: u32, code: u64, ti
 }
 
 /// A number that changes with a code object's names: of its line, the addresses of both strs, and what the interpreter
-/// has computed of them (length and hash).
+/// has computed of them (length and hash). 0: not readable.
+// Global: verified once, by itself; and what it keeps on the stack is gone before [`of_code`] runs.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn guard(image: u32, code: u64) -> u64 {
+    let Some(layout) = LAYOUTS.get_ptr(image) else { return 0 };
+    // SAFETY: a live map value.
+    guard_of(unsafe { &*layout }, code).unwrap_or(0)
+}
+
 #[inline(always)]
-fn guard(layout: &Layout, code: u64) -> Option<u64> {
+fn guard_of(layout: &Layout, code: u64) -> Option<u64> {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let str_of = |object: u64| read_user::<[u64; 2]>(object + u64::from(layout.str_length));
+    let mixed = |all: u64, part: u64| (all ^ part).wrapping_mul(ODD);
     // From the word of the line on: the strs stand behind it, within ten words in every version.
     let begin = layout.code_first_line & !7;
     let fields = Words::read(code + u64::from(begin))?;
     let name = fields.at(layout.code_name.wrapping_sub(begin))?;
     let file = fields.at(layout.code_file.wrapping_sub(begin))?;
     let line = (fields.at(layout.code_first_line - begin)? >> (8 * (layout.code_first_line & 7))) as u32;
-    let ([name_length, name_hash], [file_length, file_hash]) = (str_of(name)?, str_of(file)?);
-    let parts = [name, file, name_length, name_hash, file_length, file_hash];
-    Some(parts.into_iter().fold(u64::from(line) + 1, |all, part| (all ^ part).wrapping_mul(ODD)) | 1)
+    let mut all = mixed(mixed(u64::from(line) + 1, name), file);
+    for object in [name, file] {
+        let [length, hash] = read_user::<[u64; 2]>(object + u64::from(layout.str_length))?;
+        all = mixed(mixed(all, length), hash);
+    }
+    Some(all | 1)
 }
 
 /// Sends a new function's names and gives it an id.

@@ -105,7 +105,8 @@ pub(crate) fn send_task(time_ns: u64, kind: u8, thread: u32, process: u32, pid: 
 }
 
 /// Tells the loader of a thread, unless it knows it. False: no room; it is tried again at the thread's next event.
-#[inline(always)]
+// A function of its own: its records are not on the stack of what is done next.
+#[inline(never)]
 pub(crate) fn announce(time_ns: u64, slot: u32, thread: &mut Thread, pid: u32) -> bool {
     if thread.state & thread_state::ANNOUNCED != 0 {
         return true;

@@ -29,15 +29,19 @@ const MEMORY: u32 = 1;
 struct Walk {
     time_ns: u64,
     frame: u64,
+    /// The frame that called it.
+    previous: u64,
+    /// The code object that it executes; 0: none.
+    code: u64,
     code_type: u64,
     hash: u64,
     process: u32,
     image: u32,
     buffer: u32,
     functions: u32,
-    complete: u32,
-    readable: u32,
-    full: u32,
+    complete: bool,
+    readable: bool,
+    full: bool,
 }
 
 /// Sends the stack of the running thread, of which a timer wants a sample. False: no room.
@@ -71,34 +75,42 @@ extern "C" fn send(slot: u32, buffer: u32, origin: u32, time_ns: u64) -> u32 {
     let mut walk = Walk {
         time_ns,
         frame: 0,
+        previous: 0,
+        code: 0,
         code_type: interpreter.code_type,
         hash: 1,
         process,
         image: interpreter.image,
         buffer,
         functions: 0,
-        complete: 0,
-        readable: 1,
-        full: 0,
+        complete: false,
+        readable: true,
+        full: false,
     };
     let mut flags = 0;
-    match innermost(slot, process) {
-        Innermost::Unknown => flags = flag::UNKNOWN_THREAD,
-        Innermost::Unreadable => flags = flag::UNREADABLE,
-        Innermost::Frame(frame) => {
-            walk.frame = frame;
+    match innermost(slot, &mut walk) {
+        UNKNOWN => flags = flag::UNKNOWN_THREAD,
+        UNREADABLE => flags = flag::UNREADABLE,
+        _ => {
             // SAFETY: the callback has the signature that the helper calls, and `walk` outlives the call.
             unsafe { bpf_loop(SAMPLE_FRAMES, step as *mut c_void, (&raw mut walk).cast(), 0) };
-            if walk.full != 0 {
+            if walk.full {
                 return 0;
             }
-            if walk.readable == 0 {
+            if !walk.readable {
                 flags = flag::UNREADABLE;
-            } else if walk.complete == 0 && walk.frame != 0 {
+            } else if !walk.complete && walk.frame != 0 {
                 flags = flag::STACK_CUT;
             }
         }
     }
+    finish(slot, origin, flags, &walk)
+}
+
+/// Sends what a walk has found.
+// A function of its own: what it keeps on the stack is not there during the walk.
+#[inline(never)]
+fn finish(slot: u32, origin: u32, flags: u8, walk: &Walk) -> u32 {
     let Some(sent) = SENT_STACKS.get_ptr_mut(slot) else { return 0 };
     let hash = walk.hash ^ u64::from(flags);
     // SAFETY: a live map value of the running thread.
@@ -106,54 +118,54 @@ extern "C" fn send(slot: u32, buffer: u32, origin: u32, time_ns: u64) -> u32 {
         return 1;
     }
     let functions = if flags & !flag::STACK_CUT == 0 { walk.functions } else { 0 };
-    let header = Header { time_ns, value: process, thread: slot as u16, kind: kind::SAMPLE, flags };
-    let done = output(buffer, SampleRecord { header, functions, origin });
+    let header =
+        Header { time_ns: walk.time_ns, value: walk.process, thread: slot as u16, kind: kind::SAMPLE, flags };
+    let done = output(walk.buffer, SampleRecord { header, functions, origin });
     // SAFETY: as above.
     unsafe { *sent = if done { hash } else { 0 } };
     u32::from(done)
 }
 
-enum Innermost {
-    /// 0: the thread runs no Python function.
-    Frame(u64),
-    /// The loader has not told of this thread.
-    Unknown,
-    Unreadable,
-}
+/// An answer of [`innermost`]: the walk's frame is the one that runs, if any does.
+const FOUND: u32 = 0;
+/// The same: the loader has not told of this thread.
+const UNKNOWN: u32 = 1;
+/// The same: its memory can't be read.
+const UNREADABLE: u32 = 2;
 
-/// The frame that the running thread executes.
-#[inline(always)]
-fn innermost(slot: u32, process: u32) -> Innermost {
+/// Makes the frame that the running thread executes the first of a walk; 0: the thread runs no Python function.
+// A function of its own: what it keeps is gone from the stack before the walk.
+#[inline(never)]
+fn innermost(slot: u32, walk: &mut Walk) -> u32 {
     let (Some(thread), Some(known), Some(sampled)) =
-        (THREADS.get_ptr(slot), PYTHON_THREADS.get_ptr(slot), SAMPLED.get_ptr(process))
+        (THREADS.get_ptr(slot), PYTHON_THREADS.get_ptr(slot), SAMPLED.get_ptr(walk.process))
     else {
-        return Innermost::Unknown;
+        return UNKNOWN;
     };
     // SAFETY: live map values; the loader writes the last two as a whole.
     let (tid, known, sampled): (u32, PythonThread, SampledProcess) =
         unsafe { ((*thread).tid, *known, *sampled) };
     if sampled.text_start == 0 || known.tid != tid {
-        return Innermost::Unknown;
+        return UNKNOWN;
     }
     if known.state == 0 {
-        return Innermost::Frame(0);
+        return FOUND;
     }
     match read_user::<u64>(known.state + u64::from(sampled.id)) {
         Some(id) if id == known.id => {}
         // Its state is gone, and another thread's in its place.
-        Some(_) => return Innermost::Unknown,
-        None => return Innermost::Unreadable,
+        Some(_) => return UNKNOWN,
+        None => return UNREADABLE,
     }
-    let Some(frame) = read_user::<u64>(known.state + u64::from(sampled.frame)) else {
-        return Innermost::Unreadable;
-    };
-    if frame == 0 || sampled.frame_in_c_frame == SampledProcess::DIRECT {
-        return Innermost::Frame(frame);
+    let Some(mut frame) = read_user::<u64>(known.state + u64::from(sampled.frame)) else { return UNREADABLE };
+    if frame != 0 && sampled.frame_in_c_frame != SampledProcess::DIRECT {
+        let Some(inner) = read_user::<u64>(frame + u64::from(sampled.frame_in_c_frame)) else {
+            return UNREADABLE;
+        };
+        frame = inner;
     }
-    match read_user::<u64>(frame + u64::from(sampled.frame_in_c_frame)) {
-        Some(frame) => Innermost::Frame(frame),
-        None => Innermost::Unreadable,
-    }
+    walk.frame = frame;
+    FOUND
 }
 
 /// One frame. Returns 1 to stop.
@@ -162,14 +174,14 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
     // SAFETY: the helper passes on what `send` gave it.
     let walk = unsafe { &mut *walk };
     if walk.frame == 0 {
-        walk.complete = 1;
+        walk.complete = true;
         return 1;
     }
     if let Some(previous) = function_of_frame(walk) {
         walk.frame = previous;
         u64::from(walk.full)
     } else {
-        walk.readable = 0;
+        walk.readable = false;
         1
     }
 }
@@ -177,24 +189,20 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
 /// Notes the function of the walk's frame, if it is one, and returns the frame that called it. `None`: not readable.
 #[inline(always)]
 fn function_of_frame(walk: &mut Walk) -> Option<u64> {
-    let layout = LAYOUTS.get_ptr(walk.image)?;
-    // SAFETY: a live map value.
-    let layout = unsafe { &*layout };
-    // All that is wanted of a frame is in its first ten words, which every version's frame has.
-    let frame = Words::read(walk.frame)?;
-    let previous = frame.at(layout.frame_previous)?;
-    let owner = (frame.at(layout.frame_owner)? >> (8 * (layout.frame_owner & 7))) as u8;
-    if layout.shim_owner != 0 && owner == layout.shim_owner {
-        return Some(previous);
-    }
-    let code = frame.at(layout.frame_code)? & !u64::from(layout.code_tag_mask);
-    let object_type = read_user::<u64>(code + u64::from(layout.object_type))?;
-    if walk.code_type != 0 && object_type != walk.code_type {
+    if !read_frame(walk) {
         return None;
     }
-    let found = function::of_guarded_code(walk.process, walk.image, code, walk.time_ns);
+    let (previous, code) = (walk.previous, walk.code);
+    if code == 0 {
+        return Some(previous);
+    }
+    let guard = function::guard(walk.image, code);
+    let found = match guard {
+        0 => function::NOT_CODE,
+        guard => function::of_code(walk.process, walk.image, code, walk.time_ns, guard),
+    };
     if found == function::NO_ROOM {
-        walk.full = 1;
+        walk.full = true;
     } else if found != function::NOT_CODE && !function::is_unwanted(found) {
         let id = function::id(found);
         let buffer = SAMPLES.get_ptr_mut(walk.buffer)?;
@@ -205,6 +213,36 @@ fn function_of_frame(walk: &mut Walk) -> Option<u64> {
         walk.hash = (walk.hash ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     }
     Some(previous)
+}
+
+/// Reads which frame called the walk's frame and what code it executes; 0: none, it is no function's. False: not
+/// readable.
+// A function of its own: the words are gone from the stack before [`function::of_code`] runs.
+#[inline(never)]
+fn read_frame(walk: &mut Walk) -> bool {
+    read_words(walk).is_some()
+}
+
+#[inline(always)]
+fn read_words(walk: &mut Walk) -> Option<()> {
+    let layout = LAYOUTS.get_ptr(walk.image)?;
+    // SAFETY: a live map value.
+    let layout = unsafe { &*layout };
+    // All that is wanted of a frame is in its first ten words, which every version's frame has.
+    let frame = Words::read(walk.frame)?;
+    walk.previous = frame.at(layout.frame_previous)?;
+    walk.code = 0;
+    let owner = (frame.at(layout.frame_owner)? >> (8 * (layout.frame_owner & 7))) as u8;
+    if layout.shim_owner != 0 && owner == layout.shim_owner {
+        return Some(());
+    }
+    let code = frame.at(layout.frame_code)? & !u64::from(layout.code_tag_mask);
+    let object_type = read_user::<u64>(code + u64::from(layout.object_type))?;
+    if walk.code_type != 0 && object_type != walk.code_type {
+        return None;
+    }
+    walk.code = code;
+    Some(())
 }
 
 /// Sends a record with the functions that are in its buffer.

@@ -62,10 +62,9 @@ fn identity(process: u32, layout: &Layout, code: u64, line: u32) -> u64 {
     // SAFETY: a live map value.
     let number = PROCESSES.get_ptr(process).map_or(0, |process| unsafe { (*process).number });
     let text = |offset: u16| read_user::<u64>(code + u64::from(offset)).unwrap_or(0);
-    let name = text::beginning(layout, text(layout.code_name), NAME_BYTES as u64);
-    let file = text::end(layout, text(layout.code_file), FILE_BYTES as u64);
     let hash = mix(u64::from(number) << 32 | u64::from(line), 1);
-    hash_of(&file, hash_of(&name, hash))
+    let hash = hash_of(&text::beginning(layout, text(layout.code_name), NAME_BYTES as u64), hash);
+    hash_of(&text::end(layout, text(layout.code_file), FILE_BYTES as u64), hash)
 }
 
 struct Hashing {

@@ -224,7 +224,7 @@ pub(crate) fn raise(ctx: &ProbeContext) {
         },
     };
     let Some(code) = function::code_of(layout, frame) else { return };
-    let answer = function::of_code(thread.process, exact.image(), code, now());
+    let answer = function::of_code(thread.process, exact.image(), code, now(), 0);
     if answer == function::NO_ROOM {
         lose(thread);
         return;
