@@ -198,7 +198,28 @@ fn load_program(function: &Function, license: &CString, btf: Option<&OwnedFd>) -
         load.line_info = line_info.as_ptr() as u64;
         load.line_info_count = function.line_info.len() as u32;
     }
-    bpf(BPF_PROG_LOAD, &load)
+    bpf(BPF_PROG_LOAD, &load).map_err(|error| with_reason(load, error))
+}
+
+/// The error with what the kernel's verifier says, which it is asked for by trying once more.
+fn with_reason(mut load: ProgLoad, error: io::Error) -> io::Error {
+    const LOG_BYTES: u32 = 16 << 20;
+    if error.raw_os_error() == Some(libc::EPERM) {
+        return error;
+    }
+    let mut log = vec![0; LOG_BYTES as usize];
+    (load.log_level, load.log_size, load.log_buf) = (1, LOG_BYTES, log.as_mut_ptr() as u64);
+    if bpf(BPF_PROG_LOAD, &load).is_ok() {
+        return error;
+    }
+    let text = log.split(|&byte| byte == 0).next().map(String::from_utf8_lossy).unwrap_or_default();
+    log::debug!("the verifier: {text}");
+    // The last line says how much it has read.
+    let reason = text.lines().rev().find(|line| !line.is_empty() && !line.starts_with("processed "));
+    match reason {
+        Some(reason) => io::Error::other(format!("{error}: {reason}")),
+        None => error,
+    }
 }
 
 /// One site of a link.
