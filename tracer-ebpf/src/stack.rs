@@ -179,14 +179,15 @@ extern "C" fn step(_index: u32, walk: *mut Walk) -> u64 {
     }
     if let Some(previous) = function_of_frame(walk) {
         walk.frame = previous;
-        u64::from(walk.full)
+        0
     } else {
         walk.readable = false;
         1
     }
 }
 
-/// Notes the function of the walk's frame, if it is one, and returns the frame that called it. `None`: not readable.
+/// Notes the function of the walk's frame, if it is one, and returns the frame that called it. `None`: not readable,
+/// or no room.
 #[inline(always)]
 fn function_of_frame(walk: &mut Walk) -> Option<u64> {
     if !read_frame(walk) {
@@ -203,7 +204,9 @@ fn function_of_frame(walk: &mut Walk) -> Option<u64> {
     };
     if found == function::NO_ROOM {
         walk.full = true;
-    } else if found != function::NOT_CODE && !function::is_unwanted(found) {
+        return None;
+    }
+    if found != function::NOT_CODE && !function::is_unwanted(found) {
         let id = function::id(found);
         let buffer = SAMPLES.get_ptr_mut(walk.buffer)?;
         let at = walk.functions & (SAMPLE_FRAMES - 1);
