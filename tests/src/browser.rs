@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::wait::LIMIT;
+use crate::wait::limit;
 
 const PROGRAM: &str = "chromium-headless-shell";
 /// The protocol is spoken over the descriptors 3 and 4.
@@ -175,7 +175,7 @@ impl Browser {
     }
 
     fn next(&self, what: &str) -> Value {
-        let message = self.messages.recv_timeout(LIMIT);
+        let message = self.messages.recv_timeout(limit());
         message
             .unwrap_or_else(|error| panic!("{PROGRAM} ({what}): {error}; is it there? `cargo xtask setup`"))
     }

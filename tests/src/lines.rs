@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use crate::wait::LIMIT;
+use crate::wait::limit;
 
 /// Lines read by a thread of their own, so that the child never waits for its reader.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ impl Lines {
     ///
     /// # Panics
     ///
-    /// When the stream ends first, or there is none within [`LIMIT`]; the message holds all lines so far.
+    /// When the stream ends first, or there is none within [`limit`]; the message holds all lines so far.
     pub(crate) fn until(&mut self, what: &str, fits: impl Fn(&str) -> bool) -> String {
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + limit();
         loop {
             match self.receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
@@ -48,7 +48,9 @@ impl Lines {
                         return line;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => panic!("no {what} within {LIMIT:?} after {:#?}", self.seen),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {what} within {:?} after {:#?}", limit(), self.seen)
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("the stream ended before {what}: {:#?}", self.seen)
                 }
@@ -64,7 +66,7 @@ impl Lines {
 
     /// Reads to the end of the stream.
     pub(crate) fn rest(mut self) -> Vec<String> {
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + limit();
         loop {
             match self.receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => self.seen.push(line),

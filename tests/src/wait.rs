@@ -6,20 +6,29 @@ use std::{
 };
 
 /// Long enough for any single step on a loaded machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How many times longer a slow machine is waited for, such as an emulated one.
+const PATIENCE: &str = "PYTRACER_TEST_PATIENCE";
+
+/// How long a single step is waited for on this machine.
+pub fn limit() -> Duration {
+    let patience = std::env::var(PATIENCE).ok().and_then(|value| value.parse().ok());
+    LIMIT * patience.unwrap_or(1)
+}
 
 /// Looks until there is a value, and returns it.
 ///
 /// # Panics
 ///
-/// When there is none after [`LIMIT`].
+/// When there is none after [`limit`].
 pub fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let (start, limit) = (Instant::now(), limit());
     loop {
         if let Some(value) = look() {
             return value;
         }
-        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain until {what}");
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain until {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
