@@ -8,17 +8,25 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::{self, MaybeUninit},
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+        sockopt::{Timeout, set_socket_timeout},
+    },
 };
 
-use super::release::close_all_but;
+use super::release::{close_all_but, outlive_lack_of_memory};
 
 /// To close a probe takes the kernel 24 to 70 ms, in which its closer does nothing else.
 const CLOSERS: usize = 8;
+/// No window is open for so long (a quarter of a second at most): a tracer that leaves a probe in place longer has been
+/// stopped, and its target is not to pay for that.
+const LONGEST: Duration = Duration::from_secs(1);
 /// Packets to a closer: hold the probe that comes with this one; close it.
 const HOLD: u8 = b'h';
 const CLOSE: u8 = b'c';
@@ -95,6 +103,7 @@ fn start_closer() -> io::Result<(libc::pid_t, OwnedFd)> {
     // SAFETY: the child makes system calls only, none of which touches a lock or memory but its own stack.
     match unsafe { libc::fork() } {
         0 => {
+            outlive_lack_of_memory();
             close_all_but(&[theirs.as_raw_fd()]);
             serve(&theirs);
             // SAFETY: ends the process without running anything of ours.
@@ -107,8 +116,8 @@ fn start_closer() -> io::Result<(libc::pid_t, OwnedFd)> {
 
 /// What a closer does until the other end is closed: by the tracer, or because that was killed.
 fn serve(line: &OwnedFd) {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-        // SAFETY: no handler. What ends the tracer from a terminal must not disturb the closing.
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
+        // SAFETY: no handler. What ends or stops the tracer from a terminal must not disturb the closing.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
     let mut held: Option<OwnedFd> = None;
@@ -116,8 +125,14 @@ fn serve(line: &OwnedFd) {
         let mut what = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut attached = RecvAncillaryBuffer::new(&mut space);
+        // Should that be refused, the probe is held for as long as the tracer wants.
+        let _ = set_socket_timeout(line, Timeout::Recv, held.is_some().then_some(LONGEST));
         match recvmsg(line, &mut [IoSliceMut::new(&mut what)], &mut attached, RecvFlags::CMSG_CLOEXEC) {
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => {
+                held = None;
+                continue;
+            }
             Ok(received) if received.bytes > 0 => {}
             _ => return,
         }
@@ -154,6 +169,16 @@ mod tests {
             closers.close(held).unwrap();
             assert_eq!(read.read(&mut [0]).unwrap(), 0);
         }
+    }
+
+    /// As of a tracer that has been stopped.
+    #[test]
+    fn nothing_is_held_for_ever() {
+        let mut closers = Closers::start().unwrap();
+        let (mut read, write) = pipe().unwrap();
+        let held = closers.hold(&write.into()).unwrap();
+        assert_eq!(read.read(&mut [0]).unwrap(), 0);
+        closers.close(held).unwrap();
     }
 
     #[test]
