@@ -7,6 +7,7 @@ use std::{
     process::Command,
 };
 
+use ::tracer::python::plan::{Meaning, ProbeSite};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::Python;
@@ -40,12 +41,62 @@ impl Loaded {
     }
 }
 
+/// The kernel programs, maps and links that a process holds, by id: what it leaves behind is told apart from what others
+/// load meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// `prog`, `map` or `link`, and the id.
+    ids: BTreeSet<(&'static str, u32)>,
+}
+
+impl Holdings {
+    /// Of a process that has some.
+    ///
+    /// # Panics
+    ///
+    /// If it has none: a test that looked for what is left of them could not fail.
+    pub fn of(pid: u32) -> Self {
+        need_privilege();
+        let texts = descriptors(pid);
+        let id = |line: &str| {
+            let (key, value) = line.split_once(':')?;
+            let kind = ["prog", "map", "link"].into_iter().find(|kind| key == format!("{kind}_id"))?;
+            Some((kind, value.trim().parse().ok()?))
+        };
+        let ids: BTreeSet<_> = texts.iter().flat_map(|text| text.lines().filter_map(id)).collect();
+        assert!(["prog", "map"].iter().all(|kind| ids.iter().any(|(of, _)| of == kind)), "{pid} has {ids:?}");
+        Self { ids }
+    }
+
+    /// Those that there still are.
+    pub fn left(&self) -> Vec<(&'static str, u32)> {
+        let there = ["prog", "map", "link"].map(|kind| (kind, ids(kind)));
+        let is_there =
+            |(kind, id): &(&str, u32)| there.iter().any(|(of, ids)| of == kind && ids.contains(id));
+        self.ids.iter().copied().filter(is_there).collect()
+    }
+}
+
 /// Addresses of a process at which a breakpoint stands in the place of an instruction of its interpreter.
 ///
 /// # Panics
 ///
 /// If the process has ended.
 pub fn breakpoints(python: Python, pid: u32) -> Vec<u64> {
+    breakpoints_at(python, pid, |_| true)
+}
+
+/// Is a window open on a process, one of those that are traced within a budget? There functions' starts are hooked in
+/// windows only.
+///
+/// # Panics
+///
+/// If the process has ended.
+pub fn has_open_window(python: Python, pid: u32) -> bool {
+    !breakpoints_at(python, pid, |site| site.meaning == Meaning::Start).is_empty()
+}
+
+fn breakpoints_at(python: Python, pid: u32, wanted: fn(&ProbeSite) -> bool) -> Vec<u64> {
     const BREAKPOINT: u8 = 0xcc;
     let plan =
         ::tracer::python::plan(&python.image()).unwrap_or_else(|error| panic!("plan CPython: {error}"));
@@ -56,7 +107,7 @@ pub fn breakpoints(python: Python, pid: u32) -> Vec<u64> {
         memory.read_exact_at(&mut byte, address).expect("read the target's memory");
         byte[0]
     };
-    let sites = plan.sites.iter().map(|site| site.address + bias);
+    let sites = plan.sites.iter().filter(|site| wanted(site)).map(|site| site.address + bias);
     sites.filter(|&address| byte_at(address) == BREAKPOINT).collect()
 }
 
@@ -78,9 +129,8 @@ pub fn map_entries(pid: u32, name: &str) -> usize {
     struct Map {
         name: Option<String>,
     }
-    let folder = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("list what it has open");
-    let open = folder.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
-    let ids: BTreeSet<String> = open
+    let ids: BTreeSet<String> = descriptors(pid)
+        .iter()
         .filter_map(|text| {
             Some(text.lines().find_map(|line| line.strip_prefix("map_id:"))?.trim().to_owned())
         })
@@ -91,6 +141,13 @@ pub fn map_entries(pid: u32, name: &str) -> usize {
     };
     let id = ids.iter().find(|id| is_named(id)).unwrap_or_else(|| panic!("{pid} has no map {name}"));
     bpftool::<Vec<serde_json::Value>>(&["map", "dump", "id", id]).len()
+}
+
+/// What the kernel says of each descriptor of a process.
+fn descriptors(pid: u32) -> Vec<String> {
+    let folder = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("list what it has open");
+    // One that is closed meanwhile is none.
+    folder.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok()).collect()
 }
 
 fn ids(kind: &str) -> BTreeSet<u32> {

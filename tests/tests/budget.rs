@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Command, time::Duration};
 use serde_json::Value;
 use tests::{
     Python, Target, Tracer,
-    kernel::{Loaded, breakpoints},
+    kernel::{Loaded, breakpoints, has_open_window},
     on_pythons, program, real_programs, wait,
 };
 
@@ -83,7 +83,7 @@ fn killed_at_any_moment(python: Python) {
     let mut target = units(python, "calls");
     for step in 0..8 {
         let tracer = Tracer::attach(&[&target], &["--max-overhead", "100%"]);
-        wait::until("a window is open", || !breakpoints(python, target.pid()).is_empty());
+        wait::until("a window is open", || has_open_window(python, target.pid()));
         std::thread::sleep(Duration::from_millis(7 * step));
         tracer.kill();
         wait::until("the kernel's programs are gone", || !Loaded::now().exceeds(&before));

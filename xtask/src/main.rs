@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod command;
 mod demo;
+mod faults;
 mod lint;
 mod privilege;
 mod pythons;
@@ -41,6 +42,8 @@ enum Task {
     Pythons,
     /// Measure what tracing costs a program, beside empty probes and bpftrace
     Bench(bench::Options),
+    /// Kill, stop and starve pytracer while it traces, a hundred times in each way
+    Faults(faults::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Pythons => pythons::run(),
         Task::Bench(options) => bench::measure(&options).map(|()| true),
+        Task::Faults(options) => faults::inject(&options).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -4,6 +4,9 @@ use std::{ffi::OsStr, process::Command};
 
 use anyhow::{Result, bail};
 
+/// By this variable cargo is told what to run tests through.
+pub(crate) const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
+
 /// Is this process root's?
 pub(crate) fn is_root() -> bool {
     // The owner of the process's own folder is its effective user.

@@ -174,7 +174,7 @@ impl Session {
         tests.args(selection);
         let serial = matches!(how, Runner::Serial(_));
         if let Runner::Serial(Some(runner)) = how {
-            tests.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", runner);
+            tests.env(privilege::RUNNER, runner);
         }
         let single = serial.then_some("--test-threads=1");
         if nextest {
