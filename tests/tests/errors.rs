@@ -2,13 +2,10 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
     process::{Command, Output},
 };
 
-use tempfile::TempDir;
-use tests::{Python, Target, Tracer, kernel, program, scratch, tracer};
+use tests::{Python, Target, kernel, scratch, tracer};
 
 /// Exit 1, nothing on stdout, one line on stderr that holds the words.
 fn assert_one_line(output: &Output, words: &str) {
@@ -99,60 +96,4 @@ fn a_wrong_command_line() {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-}
-
-/// As an ordinary user: says what is missing.
-#[test]
-fn without_privilege() {
-    kernel::need_privilege();
-    let target = Target::start(Python::DEBIAN_3_11, "calls.py", &[]);
-    let (_folder, binary) = for_anyone();
-    let pid = target.pid().to_string();
-    let output =
-        nobody().arg("--no-new-privs").arg(binary).args(["record", "--duration", "1s", "-p", &pid]).output();
-    assert_one_line(&output.expect("start setpriv"), "CAP_BPF");
-}
-
-/// As an ordinary user with the two capabilities that are needed, on a process of the same user.
-#[test]
-fn with_two_capabilities() {
-    kernel::need_privilege();
-    let (folder, binary) = for_anyone();
-    for name in ["calls.py", "protocol.py", "truth.py"] {
-        fs::copy(program(name), folder.path().join(name))
-            .expect("copy a program to where anyone can read it");
-    }
-    let mut target =
-        Target::spawn(nobody().args(Python::DEBIAN_3_11.words()).arg(folder.path().join("calls.py")));
-    let pid = target.pid().to_string();
-    let mut tracer = Tracer::spawn(
-        nobody()
-            .args(["--inh-caps=-all,+bpf,+perfmon", "--ambient-caps=-all,+bpf,+perfmon"])
-            .arg(binary)
-            .args(["record", "--json", "-p", &pid]),
-    );
-    tracer.attached();
-    target.work();
-    let report = tracer.report();
-    report.assert_lossless();
-    assert_eq!((report.calls("Cat.speak"), report.calls("Dog.speak")), (300, 600));
-    target.end();
-}
-
-/// A command that runs its arguments as an ordinary user.
-fn nobody() -> Command {
-    let mut setpriv = Command::new("setpriv");
-    setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    setpriv
-}
-
-/// A folder that anyone can read, and in it a pytracer that anyone can run.
-fn for_anyone() -> (TempDir, PathBuf) {
-    let folder = scratch();
-    let binary = folder.path().join("pytracer");
-    fs::copy(tracer::binary(), &binary).expect("copy pytracer");
-    for path in [folder.path(), &binary] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("open it to all");
-    }
-    (folder, binary)
 }

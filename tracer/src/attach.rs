@@ -91,6 +91,13 @@ pub enum Mode {
     SampledInWindows,
 }
 
+impl Mode {
+    /// Are probes put in place?
+    pub fn hooks(self) -> bool {
+        matches!(self, Self::Traced | Self::SampledInWindows)
+    }
+}
+
 /// What to load.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
@@ -133,7 +140,7 @@ impl LoadOptions {
     }
 
     fn hooks(self) -> bool {
-        matches!(self.mode, Mode::Traced | Mode::SampledInWindows)
+        self.mode.hooks()
     }
 
     /// 0: no stacks are sampled; 1: for time; 2: at changes of memory too.
@@ -314,6 +321,11 @@ impl Kernel {
             load_perf(&mut self.ebpf)?;
         }
         Ok(())
+    }
+
+    /// Are probes put in place by uprobe-multi links, rather than by perf events?
+    pub fn hooks_by_links(&self) -> bool {
+        self.multi.is_some()
     }
 
     /// Are processes traced in windows?

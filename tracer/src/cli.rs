@@ -16,7 +16,10 @@ use std::{io::stdout, process::ExitCode};
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
-use crate::text::one_line;
+use crate::{
+    privileges::{self, Need},
+    text::one_line,
+};
 
 /// What `pytracer` was asked to do.
 #[derive(Debug, Parser)]
@@ -67,10 +70,20 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Does it do nothing but to read what was recorded, and to write files?
+    fn reads_recordings(&self) -> bool {
+        matches!(self, Self::Report(_) | Self::Diff(_) | Self::Export(_))
+    }
+}
+
 /// Runs the program. Errors are one line on standard error.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(arguments.verbose);
+    if arguments.command.reads_recordings() {
+        privileges::keep_only(Need::Files);
+    }
     let result = match arguments.command {
         Command::Ps(arguments) => arguments.run(&mut stdout()).map(|()| ExitCode::SUCCESS),
         Command::Record(arguments) => arguments.run(),

@@ -20,6 +20,7 @@ use crate::{
     event::{Event, ProcessIndex, Slot},
     mix::ClosedWindow,
     pipeline::{CallSink, Ending, NoSink, Pipeline, PipelineOptions, ProcessAbout, ProcessTotals},
+    privileges::{self, Need},
     receive::records,
     report::Report,
 };
@@ -127,8 +128,10 @@ impl Engine {
             progress: Arc::clone(&progress),
             until_ns: u64::MAX,
         };
-        let thread =
-            std::thread::Builder::new().name("pytracer-engine".into()).spawn(move || worker.run(&inbox))?;
+        let thread = std::thread::Builder::new().name("pytracer-engine".into()).spawn(move || {
+            privileges::keep_only(Need::Nothing);
+            worker.run(&inbox)
+        })?;
         Ok(Self { messages, requests, progress, thread })
     }
 

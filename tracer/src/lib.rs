@@ -29,6 +29,7 @@ pub mod log;
 mod mapping;
 pub mod mix;
 pub mod pipeline;
+pub mod privileges;
 pub mod python;
 pub mod receive;
 pub mod record;

@@ -25,6 +25,7 @@ use crate::{
     launch::{Held, Step, exit_code},
     log::{Failure, LogOptions, LogWriter},
     pipeline::{Ending, PipelineOptions, ThreadTotals},
+    privileges::{self, Need},
     python::plan::Wanted,
     receive::{INTERVAL, Receiver, records},
     report::{OwnCost, Report},
@@ -149,14 +150,19 @@ pub fn record(options: &Options) -> Result<Outcome> {
         let held = hold(&options.targets)?;
         // After the command has been started, which is to have the usual limit.
         raise_file_limit();
+        privileges::keep_only(Need::Record);
         let before = untraced::sample(options, &mut stop).await;
         let (session, child) = Session::start(options, held)?;
+        if !options.mode().hooks() {
+            privileges::keep_only(Need::Sample);
+        }
         session.attached.iter().for_each(|line| note(line));
         let begin = Instant::now();
         let mut outcome = session.run(&mut stop, child, options.duration).await?;
         // Whoever ends a recording by hand wants the report.
         let expired = options.duration.is_some_and(|duration| begin.elapsed() >= duration);
         let after = if expired { untraced::sample(options, &mut stop).await } else { None };
+        privileges::keep_only(Need::Files);
         untraced::add(before.as_ref(), after.as_ref(), options, &mut outcome)?;
         Ok(outcome)
     })
@@ -238,6 +244,9 @@ impl Session {
             aggregate: options.aggregate,
             log_level: log::max_level(),
         })?;
+        if kernel.hooks_by_links() {
+            privileges::keep_only(Need::Trace);
+        }
         if let Some(automaton) = options.filter.automaton() {
             kernel.set_globs(&automaton)?;
         }

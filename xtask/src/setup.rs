@@ -44,6 +44,7 @@ pub(crate) fn all() -> Result<()> {
     real_programs::ensure()?;
     pprof::ensure()?;
     apt::ensure_program("bpftool", "bpftool")?;
+    apt::ensure_program("strace", "strace")?;
     apt::ensure_program("callgrind_annotate", "valgrind")?;
     apt::ensure_program("chromium-headless-shell", "chromium-headless-shell")
 }

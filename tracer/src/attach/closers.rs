@@ -21,6 +21,7 @@ use rustix::{
 };
 
 use super::release::{close_all_but, outlive_lack_of_memory};
+use crate::privileges::{self, Need};
 
 /// To close a probe takes the kernel 24 to 70 ms, in which its closer does nothing else.
 const CLOSERS: usize = 8;
@@ -104,6 +105,7 @@ fn start_closer() -> io::Result<(libc::pid_t, OwnedFd)> {
     match unsafe { libc::fork() } {
         0 => {
             outlive_lack_of_memory();
+            let _ = privileges::keep(Need::Nothing);
             close_all_but(&[theirs.as_raw_fd()]);
             serve(&theirs);
             // SAFETY: ends the process without running anything of ours.

@@ -22,6 +22,7 @@ use super::thinning::Thinner;
 use crate::charge::{BegunCall, FinishedCall, RssChange};
 use crate::event::{Function, FunctionId};
 use crate::pipeline::{CallSink, SampledPath, TakenSample};
+use crate::privileges::{self, Need};
 use crate::report::{Report, Status, Thinning, Window};
 use files::{Files, Message, make_folders, remove_folders, tables};
 
@@ -124,7 +125,10 @@ impl LogWriter {
         let files = Files::new(dir.to_owned(), options.max_bytes, to_pipeline, Arc::clone(&failure));
         let writer = std::thread::Builder::new()
             .name("pytracer-log".into())
-            .spawn(move || files.run(&from_pipeline))
+            .spawn(move || {
+                privileges::keep_only(Need::Nothing);
+                files.run(&from_pipeline);
+            })
             .map_err(|source| LogError::Io {
                 action: "start a thread to write",
                 path: dir.to_owned(),
