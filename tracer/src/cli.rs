@@ -3,6 +3,7 @@
 mod diff;
 pub mod doctor;
 pub mod export;
+mod output;
 mod part;
 pub mod ps;
 pub mod record;

@@ -16,6 +16,7 @@
 //! A segment is written beside its place and renamed into it: what is there can be read, whenever the recorder was
 //! killed. Columns and codes are in [`schema`].
 
+mod folder;
 pub mod gone;
 mod reader;
 pub mod recording;
@@ -41,6 +42,9 @@ pub enum LogError {
     /// There is something in the folder.
     #[error("{} is not empty: give a new folder to -o", .0.display())]
     NotEmpty(PathBuf),
+    /// Others may change what is in it; why.
+    #[error("{} is {}: give a new folder to -o", .0.display(), .1)]
+    NotOurs(PathBuf, &'static str),
     /// It is not a folder.
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),

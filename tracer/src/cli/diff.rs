@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use super::export::create;
+use super::output::Output;
 use super::part::{PartArguments, verdict};
 use crate::analysis::measure::Measure;
 use crate::diff::flame::{Side, Stacks};
@@ -97,10 +97,9 @@ impl Arguments {
             .collect();
         let mut svg = Vec::new();
         stacks.write(lost, &notes, &mut svg).context("can't draw the flame graph")?;
-        let mut out = create(path)?;
-        out.write_all(&svg)
-            .and_then(|()| out.flush())
-            .with_context(|| format!("can't write {}", path.display()))
+        let mut out = Output::create(path)?;
+        out.write_all(&svg).with_context(|| format!("can't write {}", path.display()))?;
+        out.finish()
     }
 }
 

@@ -1,14 +1,12 @@
 //! `pytracer export`.
 
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 
+use super::output::Output;
 use super::part::{Folder, PartArguments, verdict};
 use crate::export::{Format, Measure, Options, Rows};
 use crate::units::count;
@@ -48,23 +46,14 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let mut source = self.part.open(&self.folder.dir)?;
-        let mut out = create(&self.output)?;
+        let mut out = Output::create(&self.output)?;
         let options = Options { of: self.of, icicle: self.icicle, rows: self.rows };
         self.format.write(&mut source, options, &mut out)?;
-        out.flush().with_context(|| format!("can't write {}", self.output.display()))?;
+        out.finish()?;
         let lost = source.recording().status.account.lost;
         if lost > 0 {
             eprintln!("pytracer: {} events were lost: the export lacks them", count(lost));
         }
         Ok(verdict(&source))
     }
-}
-
-/// A new file that nobody else can read, or standard output.
-pub(super) fn create(path: &Path) -> Result<Box<dyn Write>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufWriter::new(io::stdout().lock())));
-    }
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    Ok(Box::new(BufWriter::new(file.with_context(|| format!("can't write {}", path.display()))?)))
 }

@@ -2,10 +2,10 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
-use super::export::create;
+use super::output::Output;
 use super::part::{Folder, PartArguments, verdict};
 use super::view::ViewArguments;
 use crate::{html, views};
@@ -55,9 +55,9 @@ impl Arguments {
                     "the page is of calls, and the recording is of samples: take --view tree, or export it as svg"
                 );
             }
-            let mut out = create(path)?;
+            let mut out = Output::create(path)?;
             html::write(&mut source, &mut out)?;
-            out.flush().with_context(|| format!("can't write {}", path.display()))?;
+            out.finish()?;
             return Ok(verdict(&source));
         }
         std::io::stdout().write_all(views::show(&mut source, &options)?.as_bytes())?;

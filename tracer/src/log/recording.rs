@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::folder::Folder;
 use super::gone::Gone;
 use super::{LogError, LogKind, SCHEMA};
 use crate::report::{Account, Status, Untraced};
@@ -98,6 +99,10 @@ impl Recording {
     pub(super) fn write(&self, dir: &Path) -> io::Result<u64> {
         let beside = dir.join("recording.json.part");
         let text = serde_json::to_string_pretty(self)? + "\n";
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let written = write_new(&beside, text.as_bytes()).and_then(|()| fs::rename(&beside, dir.join(FILE)));
         if written.is_err() {
             let _ = fs::remove_file(&beside);
@@ -110,8 +115,9 @@ impl Recording {
     /// # Errors
     /// If it can't be read or written.
     pub fn add_untraced(dir: &Path, untraced: &Untraced) -> Result<(), LogError> {
-        let recording = Self { untraced: Some(untraced.clone()), ..Self::read(dir)? };
-        let written = recording.write(dir).map(|_| ());
+        let folder = Folder::open(dir)?;
+        let recording = Self { untraced: Some(untraced.clone()), ..Self::read(&folder.path())? };
+        let written = recording.write(&folder.path()).map(|_| ());
         written.map_err(|source| LogError::Io { action: "write in", path: dir.to_owned(), source })
     }
 
@@ -141,6 +147,6 @@ struct Form {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)
 }

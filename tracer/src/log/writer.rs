@@ -4,7 +4,7 @@
 mod bound;
 mod files;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::LogError;
+use super::folder::Folder;
 use super::recording::Recording;
 use super::rows::{begin_row, call_row, end_row, function_row, path_row, rss_row, sample_row, thread_row};
 use super::schema::{CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThreadRows};
@@ -24,7 +25,7 @@ use crate::event::{Function, FunctionId};
 use crate::pipeline::{CallSink, SampledPath, TakenSample};
 use crate::privileges::{self, Need};
 use crate::report::{Report, Status, Thinning, Window};
-use files::{Files, Message, make_folders, remove_folders, tables};
+use files::{Files, Message, tables};
 
 /// Rows of a full segment: larger ones are not smaller on disk.
 const SEGMENT_ROWS: usize = 500_000;
@@ -66,9 +67,7 @@ pub struct LogOptions {
 /// A log being written. Give it to a [`crate::pipeline::Pipeline`] as its sink.
 #[derive(Debug)]
 pub struct LogWriter {
-    dir: PathBuf,
-    /// It was not there before.
-    made_dir: bool,
+    folder: Arc<Folder>,
     started: bool,
     pending: Pending,
     /// Rows of a full segment.
@@ -111,10 +110,10 @@ impl LogWriter {
             LogKind::Events | LogKind::Samples => None,
             LogKind::Totals => Some(Thinner::new(Thinning::default())),
         };
-        let made_dir = make_folders(dir, &tables(options.kind, thinner.is_some()))?;
+        let folder = Arc::new(Folder::create(dir, &tables(options.kind, thinner.is_some()))?);
         let mut recording = Recording::new(options.kind, options.arguments);
         recording.status.account.thinned = thinner.as_ref().map(|thinner| thinner.thinned);
-        recording.write(dir).map_err(|source| LogError::Io {
+        recording.write(&folder.path()).map_err(|source| LogError::Io {
             action: "write in",
             path: dir.to_owned(),
             source,
@@ -122,7 +121,7 @@ impl LogWriter {
         let (to_writer, from_pipeline) = sync_channel(QUEUE);
         let (to_pipeline, written) = channel();
         let failure = Failure::default();
-        let files = Files::new(dir.to_owned(), options.max_bytes, to_pipeline, Arc::clone(&failure));
+        let files = Files::new(Arc::clone(&folder), options.max_bytes, to_pipeline, Arc::clone(&failure));
         let writer = std::thread::Builder::new()
             .name("pytracer-log".into())
             .spawn(move || {
@@ -135,8 +134,7 @@ impl LogWriter {
                 source,
             })?;
         Ok(Self {
-            dir: dir.to_owned(),
-            made_dir,
+            folder,
             started: false,
             pending: Pending::default(),
             segment_rows: options.max_bytes.map_or(SEGMENT_ROWS, segment_rows),
@@ -310,7 +308,7 @@ impl Drop for LogWriter {
         }
         if !self.started {
             let tables = tables(self.recording.log, self.thinner.is_some());
-            remove_folders(&self.dir, &tables, self.made_dir);
+            self.folder.remove(&tables);
         }
     }
 }

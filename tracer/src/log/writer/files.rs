@@ -1,9 +1,7 @@
 //! The files of a log, and the thread that writes them.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
@@ -11,16 +9,14 @@ use log::warn;
 
 use super::LogKind;
 use super::bound::{Bound, Segment};
-use crate::log::recording::{self, Recording, Segments};
+use crate::log::folder::Folder;
+use crate::log::recording::{Recording, Segments};
 use crate::log::rows::amount;
 use crate::log::schema::{
     CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThinnedRows, ThreadRows,
 };
+use crate::log::segment::{self, Origin};
 use crate::log::table::Rows;
-use crate::log::{
-    LogError,
-    segment::{self, Origin},
-};
 
 /// The tables of a log.
 pub(super) fn tables(kind: LogKind, is_thinned: bool) -> Vec<&'static str> {
@@ -53,7 +49,7 @@ pub(super) enum Message {
 
 /// The files of a log, in the thread that writes them.
 pub(super) struct Files {
-    dir: PathBuf,
+    folder: Arc<Folder>,
     origin: Origin,
     segments: Segments,
     /// Of a log that is to keep within a size.
@@ -67,13 +63,13 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(
-        dir: PathBuf,
+        folder: Arc<Folder>,
         max_bytes: Option<u64>,
         written: Sender<CallRows>,
         failure: Arc<OnceLock<String>>,
     ) -> Self {
         Self {
-            dir,
+            folder,
             origin: Origin::of_this_boot(),
             segments: Segments::default(),
             bound: max_bytes.map(Bound::new),
@@ -159,10 +155,15 @@ impl Files {
             return Ok(None);
         }
         let number = *count(&mut self.segments) + 1;
-        let bytes = segment::write(&self.dir, number, rows, &self.origin)
-            .map_err(|error| format!("can't write in {}: {error}", self.dir.join(R::FOLDER).display()))?;
+        let bytes = segment::write(&self.folder.path(), number, rows, &self.origin)
+            .map_err(|error| format!("can't write in {}: {error}", self.named(R::FOLDER).display()))?;
         *count(&mut self.segments) = number;
         Ok(Some((number, bytes)))
+    }
+
+    /// What the user knows the folder of a table by.
+    fn named(&self, table: &str) -> PathBuf {
+        self.folder.name().join(table)
     }
 
     /// Removes what is too much. What is gone is said first: a reader misses nothing that it does not know of.
@@ -173,8 +174,10 @@ impl Files {
         }
         self.describe()?;
         for Segment { table, number, .. } in removed {
-            let path = self.dir.join(table).join(segment::name(number));
-            fs::remove_file(&path).map_err(|error| format!("can't remove {}: {error}", path.display()))?;
+            let name = segment::name(number);
+            fs::remove_file(self.folder.path().join(table).join(&name)).map_err(|error| {
+                format!("can't remove {}: {error}", self.named(table).join(name).display())
+            })?;
         }
         Ok(())
     }
@@ -193,8 +196,9 @@ impl Files {
         recording.gone = self.bound.as_ref().and_then(Bound::gone);
         recording.error = self.failure.get().cloned();
         recording.complete &= recording.error.is_none();
-        let written = recording.write(&self.dir);
-        let bytes = written.map_err(|error| format!("can't write in {}: {error}", self.dir.display()))?;
+        let written = recording.write(&self.folder.path());
+        let bytes =
+            written.map_err(|error| format!("can't write in {}: {error}", self.folder.name().display()))?;
         if let Some(bound) = &mut self.bound {
             bound.set_description(bytes);
         }
@@ -208,41 +212,4 @@ fn times(all: impl Iterator<Item = i64>) -> Option<(u64, u64)> {
         let (first, last) = range.unwrap_or((time, time));
         Some((first.min(time), last.max(time)))
     })
-}
-
-/// Makes the folder and those of its tables, readable by nobody else. False: the folder was there, empty.
-pub(super) fn make_folders(dir: &Path, tables: &[&str]) -> Result<bool, LogError> {
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| LogError::Io { action, path, source }
-    };
-    let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);
-    let made = match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => false,
-        Ok(false) => return Err(LogError::NotEmpty(dir.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            private(dir).map_err(failed("make", dir))?;
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(LogError::NotAFolder(dir.to_owned()));
-        }
-        Err(error) => return Err(failed("read", dir)(error)),
-    };
-    for table in tables {
-        private(&dir.join(table)).map_err(failed("write in", dir))?;
-    }
-    Ok(made)
-}
-
-/// Takes an empty log away again; the folder itself too, if it was made for it.
-pub(super) fn remove_folders(dir: &Path, tables: &[&str], made: bool) {
-    // As far as it goes: what was made may be gone already.
-    let _ = fs::remove_file(dir.join(recording::FILE));
-    for table in tables {
-        let _ = fs::remove_dir(dir.join(table));
-    }
-    if made {
-        let _ = fs::remove_dir(dir);
-    }
 }
