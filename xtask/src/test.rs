@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 /// Runs the tests of the kernel side that are in one file and whose names hold the filter.
 pub(crate) fn kernel_tests(file: &str, filter: &str) -> Result<Tally> {
     let mut session = Session { filter: Some(filter.to_owned()), ..Session::default() };
-    let ran = session.tests(&["--package", "tests", "--test", file], Runner::Serial(privilege::runner()?));
+    let ran = session.tests(&["--package", "tests", "--test", file], Runner::OfKernel(privilege::runner()?));
     // A failed test is part of the result; that they could not be run is none.
     if session.tally.failed > 0 { Ok(session.tally) } else { ran.map(|()| session.tally) }
 }
@@ -87,8 +87,9 @@ struct Session {
 enum Runner {
     /// As the user, several at once.
     Parallel,
-    /// Through these words, if any, one after another: they look at all that is traced on the machine.
-    Serial(Option<String>),
+    /// Through these words, if any: tests of the kernel side. Some look at all that is traced on the machine; nextest knows
+    /// which (`.config/nextest.toml`) and runs others beside each other.
+    OfKernel(Option<String>),
 }
 
 impl Session {
@@ -115,7 +116,7 @@ impl Session {
         match ready.and_then(|()| privilege::runner()) {
             Ok(runner) => {
                 self.leave_out_missing()?;
-                let ran = build::release().and_then(|_| self.tests(&KERNEL_TESTS, Runner::Serial(runner)));
+                let ran = build::release().and_then(|_| self.tests(&KERNEL_TESTS, Runner::OfKernel(runner)));
                 self.check("the tests of the kernel side", ran);
             }
             Err(why) => {
@@ -172,15 +173,14 @@ impl Session {
             tests.args(["test", "--no-fail-fast"]);
         }
         tests.args(selection);
-        let serial = matches!(how, Runner::Serial(_));
-        if let Runner::Serial(Some(runner)) = how {
+        let of_kernel = matches!(how, Runner::OfKernel(_));
+        if let Runner::OfKernel(Some(runner)) = how {
             tests.env(privilege::RUNNER, runner);
         }
-        let single = serial.then_some("--test-threads=1");
         if nextest {
-            tests.args(single).arg("--");
+            tests.args(of_kernel.then_some("--test-threads=2")).arg("--");
         } else {
-            tests.arg("--").args(single);
+            tests.arg("--").args(of_kernel.then_some("--test-threads=1"));
         }
         tests.args(&self.filter).args(self.left_out.iter().flat_map(|name| ["--skip", name]));
         self.count(&mut tests)

@@ -4,7 +4,7 @@
 //! and traced with `--max-overhead`: the ratio is what tracing has cost. What the report says is compared with samples
 //! that are taken many times as often, and with a trace of all calls.
 //!
-//! Usage: `budget [--share PERCENT] [--seconds N] [--turns N] [--windows N] [--only PROGRAM]`
+//! Usage: `budget [--share PERCENT] [--seconds N] [--turns N] [--windows N] [--only PROGRAM|service|stalls]`
 
 mod accuracy;
 mod program;
@@ -27,16 +27,20 @@ pub(crate) struct Options {
     turns: usize,
     /// Windows opened on four busy threads.
     windows: u64,
-    /// One program alone.
+    /// One program alone, or `service`, or `stalls`.
     only: Option<String>,
 }
 
 const USAGE: &str =
-    "usage: budget [--share PERCENT] [--seconds N] [--turns N] [--windows N] [--only PROGRAM]";
+    "usage: budget [--share PERCENT] [--seconds N] [--turns N] [--windows N] [--only PROGRAM|service|stalls]";
 
 /// Programs, from one that does nothing but call on.
 const PROGRAMS: [&str; 9] =
     ["calls", "deltablue", "richards", "raytrace", "hexiom", "go", "phases", "pyflate", "web"];
+
+/// The other parts.
+const SERVICE: &str = "service";
+const STALLS: &str = "stalls";
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
@@ -55,19 +59,20 @@ fn main() -> ExitCode {
         "| program | cost | the same without a tracer | believed | observed | time, largest error (all) | calls, largest error (all) | time in a report of all calls | samples of before and after it |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    let only = options.only.as_deref();
-    for name in PROGRAMS.into_iter().filter(|name| only.is_none_or(|only| only == *name)) {
+    let is_asked_for = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
+    for name in PROGRAMS.into_iter().filter(|name| is_asked_for(name)) {
         let program = Program::start(python, name);
         let turns = program.turns(&options);
         let accuracy = Accuracy::of(&program, &turns);
         println!("| {name} | {turns} | {accuracy} |");
     }
-    if only.is_some() {
-        return ExitCode::SUCCESS;
+    if is_asked_for(SERVICE) {
+        println!("| Flask under gunicorn and wrk | {} | | | | |", service::turns(python, &options));
     }
-    println!("| Flask under gunicorn and wrk | {} | | | | |", service::turns(python, &options));
-    println!("\n{}", stalls::of_clock(python, &options));
-    println!("{}", stalls::of_threads(python, &options));
+    if is_asked_for(STALLS) {
+        println!("\n{}", stalls::of_clock(python, &options));
+        println!("{}", stalls::of_threads(python, &options));
+    }
     ExitCode::SUCCESS
 }
 
