@@ -5,6 +5,7 @@ mod build;
 mod command;
 mod demo;
 mod faults;
+mod document;
 mod lint;
 mod privilege;
 mod pythons;

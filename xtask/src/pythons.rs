@@ -1,14 +1,13 @@
 //! What works with which CPython: runs the tests and the measurement of every build of the table, and writes what came
 //! out into `docs/supported.md` and `README.md`.
 
-mod document;
 mod measured;
 mod table;
 
 use anyhow::Result;
 use pythons::Python;
 
-use crate::{build, command::step, setup, tally::Tally, test};
+use crate::{build, command::step, document, setup, tally::Tally, test};
 use table::{Row, State};
 
 /// The tests that compare counts with the interpreter's own.
@@ -36,8 +35,8 @@ pub(crate) fn run() -> Result<bool> {
         step(&row.summary());
         rows.push(row);
     }
-    document::write("docs/supported.md", &table::detailed(&rows))?;
-    document::write("README.md", &table::short(&rows))?;
+    document::write("docs/supported.md", "pythons", &table::detailed(&rows))?;
+    document::write("README.md", "pythons", &table::short(&rows))?;
     for row in &rows {
         println!("{}", row.summary());
     }
