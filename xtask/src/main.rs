@@ -15,10 +15,12 @@ mod test;
 #[path = "../../tracer/build/toolchain.rs"]
 #[expect(dead_code, reason = "a part is for the build script only")]
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Set up, build, show and test pytracer.
@@ -41,6 +43,8 @@ enum Task {
     Test(test::Options),
     /// Test and measure every CPython of the table, and write the tables of docs/supported.md and README.md
     Pythons,
+    /// Run a command under another kernel, in a virtual machine
+    Vm(vm::Options),
     /// Measure what tracing costs a program, beside empty probes and bpftrace
     Bench(bench::Options),
     /// Kill, stop and starve pytracer while it traces, a hundred times in each way
@@ -48,7 +52,18 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().task {
+    match done(Arguments::parse().task) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does a task; its exit status.
+fn done(task: Task) -> Result<ExitCode> {
+    let well = match task {
         Task::Setup => setup::all().map(|()| true),
         Task::Build => build::release().map(|binary| {
             println!("{}", binary.display());
@@ -57,6 +72,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run().map(|()| true),
         Task::Test(options) => test::run(&options),
         Task::Pythons => pythons::run(),
+        Task::Vm(options) => return vm::run(&options),
         Task::Bench(options) => bench::measure(&options).map(|()| true),
         Task::Faults(options) => faults::inject(&options).map(|()| true),
     };
@@ -68,4 +84,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+    }?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -17,6 +17,7 @@ mod python_packages;
 mod pythons;
 mod real_programs;
 mod trace_viewers;
+mod vm;
 mod work;
 
 use anyhow::Result;
@@ -76,3 +77,4 @@ pub(crate) fn bench_of_peers() -> Result<()> {
 }
 
 pub(crate) use python_3_11::INTERPRETER as PYTHON_3_11;
+pub(crate) use vm::{Parts as VmParts, ensure as vm};

@@ -51,6 +51,24 @@ impl PrivateApt {
         found.with_context(|| format!("find the package {package}"))
     }
 
+    /// Fetches a package and all it depends on whose names begin so, without what else it depends on.
+    pub(super) fn download_family(&self, package: &str, prefix: &str) -> Result<Vec<PathBuf>> {
+        const ONLY_NEEDED: [&str; 7] = [
+            "--recurse",
+            "--no-recommends",
+            "--no-suggests",
+            "--no-conflicts",
+            "--no-breaks",
+            "--no-replaces",
+            "--no-enhances",
+        ];
+        let tree = self.say("apt-cache", &[&["depends"], &ONLY_NEEDED[..], &[package]].concat())?;
+        // What stands at the beginning of a line is a package, below it what it depends on.
+        let family: Vec<&str> = tree.lines().filter(|line| line.starts_with(prefix)).collect();
+        self.run(&[&["download"], &family[..]].concat())?;
+        archives(&self.work.join("source"))
+    }
+
     /// Fetches a source package and returns the archive of the sources as they are released, without Debian's changes.
     pub(super) fn download_source(&self, package: &str) -> Result<PathBuf> {
         self.run(&["source", "--download-only", package])?;
@@ -62,10 +80,15 @@ impl PrivateApt {
         files.find(is_archive).with_context(|| format!("find the sources of {package}"))
     }
 
-    /// The mirror is the machine's own business: it is not shown, not even in errors.
     fn run(&self, arguments: &[&str]) -> Result<()> {
+        self.say("apt-get", arguments).map(drop)
+    }
+
+    /// Runs one of apt's programs and returns what it says. The mirror is the machine's own business: it is not shown,
+    /// not even in errors.
+    fn say(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let option = |name: &str, path: &str| format!("{name}={}", self.work.join(path).display());
-        let mut apt = Command::new("apt-get");
+        let mut apt = Command::new(program);
         apt.arg("-qq").current_dir(self.work.join("source"));
         for setting in [
             option("Dir::State", ""),
@@ -82,8 +105,8 @@ impl PrivateApt {
         ] {
             apt.arg("-o").arg(setting);
         }
-        eprintln!("$ apt-get (with a state of its own) {}", arguments.join(" "));
-        capture(apt.args(arguments)).map(drop).map_err(|error| {
+        eprintln!("$ {program} (with a state of its own) {}", arguments.join(" "));
+        capture(apt.args(arguments)).map_err(|error| {
             let host = self.mirror.split('/').nth(2).unwrap_or(&self.mirror);
             let told = format!("{error:#}").replace(&self.mirror, "the mirror/").replace(host, "the mirror");
             anyhow!("{told}").context(format!("get packages of Debian {}", self.suite))
