@@ -54,7 +54,12 @@ pub fn checks() -> Vec<Check> {
     let btf = Btf::of_kernel();
     let mut checks = vec![kernel::version(btf.as_ref().ok()), kernel::type_information(&btf)];
     if let Ok(btf) = &btf {
-        checks.extend([kernel::tracepoints(btf), kernel::memory_counters(btf), kernel::ring_buffer(btf)]);
+        checks.extend([
+            kernel::tracepoints(btf),
+            kernel::memory_counters(btf),
+            kernel::ring_buffer(btf),
+            kernel::links(btf),
+        ]);
     }
     checks.extend([
         kernel::uprobes(),
@@ -63,7 +68,7 @@ pub fn checks() -> Vec<Check> {
         kernel::tracefs(),
         kernel::locked_memory(),
     ]);
-    checks.extend(privileges::checks());
+    checks.extend(privileges::checks(btf.as_ref().ok()));
     checks.push(pythons());
     checks
 }

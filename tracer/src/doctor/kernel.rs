@@ -7,8 +7,10 @@ use crate::btf::{Btf, BtfError};
 
 /// First kernel with `bpf_loop`; attach cookies came with 5.15.
 const FIRST: (u32, u32) = (5, 17);
-/// First kernel with uprobe-multi links.
-const MULTI: (u32, u32) = (6, 6);
+/// First kernel whose uprobe-multi links of a process see all its threads.
+const ALL_THREADS: (u32, u32) = (6, 10);
+/// What kernels with uprobe-multi links (Linux 6.6) know.
+const LINKS: &str = "BPF_TRACE_UPROBE_MULTI";
 /// Helpers by which a kernel older than [`FIRST`] is known to have them from its vendor.
 const HELPERS: [&str; 2] = ["BPF_FUNC_loop", "BPF_FUNC_get_attach_cookie"];
 
@@ -26,11 +28,26 @@ pub(super) fn version(btf: Option<&Btf>) -> Check {
     }
 }
 
-/// May hooks need `CAP_SYS_ADMIN`? Uprobe-multi links (Linux 6.6) never do; perf events do since CVE-2025-38466 was
-/// mended, also in updates of older kernels.
-pub(super) fn hooks_by_perf_events() -> bool {
+/// May hooks need `CAP_SYS_ADMIN`? Uprobe-multi links never do; perf events do since CVE-2025-38466 was mended, also in
+/// updates of older kernels.
+pub(super) fn hooks_by_perf_events(btf: Option<&Btf>) -> bool {
+    !btf.is_some_and(|btf| btf.has_enumerator(LINKS))
+}
+
+pub(super) fn links(btf: &Btf) -> Check {
+    const NAME: &str = "uprobe-multi links";
+    const FIX: &str = "use Linux 6.10 or later";
     let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-    parse(&release).is_none_or(|version| version < MULTI)
+    if hooks_by_perf_events(Some(btf)) {
+        let found = "not supported: a perf event for each place instead; no --max-overhead";
+        Check::warn(NAME, found, FIX)
+    } else if parse(&release).is_some_and(|version| version < ALL_THREADS) {
+        let found =
+            "they may see one thread of a process only: then perf events instead, and no --max-overhead";
+        Check::warn(NAME, found, FIX)
+    } else {
+        Check::ok(NAME, "supported")
+    }
 }
 
 /// Major and minor of `6.18.44-cloud`, `7.3-rc7`.
@@ -150,6 +167,7 @@ mod tests {
         assert_eq!(parse("7.3-cloud-amd64"), Some((7, 3)));
         assert_eq!(parse("5.4.0-216-generic"), Some((5, 4)));
         assert_eq!(parse("unknown"), None);
+        assert!(parse("6.8.0") < Some(ALL_THREADS) && parse("6.12.107") > Some(ALL_THREADS));
         assert!(parse("5.15.0") < Some(FIRST) && parse("5.17") >= Some(FIRST) && parse("6.1") >= Some(FIRST));
     }
 }

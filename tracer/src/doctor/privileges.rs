@@ -4,7 +4,7 @@ use super::{
     Check,
     kernel::{hooks_by_perf_events, read},
 };
-use crate::attach::namespace;
+use crate::{attach::namespace, btf::Btf};
 
 /// Numbers of `include/uapi/linux/capability.h`.
 const SYS_PTRACE: u32 = 19;
@@ -18,12 +18,13 @@ const FIX: &str = "run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep
 /// The same where hooks are perf events.
 const FIX_ADMIN: &str = "run as root, or: setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_sys_ptrace+ep FILE";
 
-pub(super) fn checks() -> Vec<Check> {
+pub(super) fn checks(btf: Option<&Btf>) -> Vec<Check> {
     let status = read("/proc/self/status").unwrap_or_default();
     let held = effective(&status).unwrap_or_default();
     vec![
-        load(held, hooks_by_perf_events()),
+        load(held, hooks_by_perf_events(btf)),
         others(held),
+        memory(held, read("/proc/sys/kernel/yama/ptrace_scope").as_deref()),
         user_namespace(),
         pid_namespace(),
         perf_paranoid(held),
@@ -68,6 +69,30 @@ fn others(held: u64) -> Check {
         Check::ok(NAME, "CAP_SYS_PTRACE")
     } else {
         Check::warn(NAME, "only your own", FIX)
+    }
+}
+
+/// May the memory of processes be read? Samples and threads that do nothing are found there; functions and times are not.
+fn memory(held: u64, scope: Option<&str>) -> Check {
+    const NAME: &str = "ptrace scope";
+    match scope {
+        None => Check::ok(NAME, "not limited"),
+        Some("0") => Check::ok(NAME, "0: not limited"),
+        Some("3") => Check::warn(
+            NAME,
+            "3: nobody may read the memory of processes: no samples, no stacks of threads that do nothing",
+            "it stays so until the machine starts again: boot with kernel.yama.ptrace_scope=2",
+        ),
+        Some(scope) if has(held, SYS_PTRACE) => {
+            Check::ok(NAME, format!("{scope}; does not matter with these privileges"))
+        }
+        Some(scope) => Check::warn(
+            NAME,
+            format!(
+                "{scope}: no samples of processes that this one did not start, no stacks of threads that do nothing"
+            ),
+            FIX,
+        ),
     }
 }
 
@@ -136,6 +161,12 @@ mod tests {
         assert_eq!((load(held, false).status, load(held, true).status), (Status::Ok, Status::Warn));
         assert_eq!(load(1 << SYS_ADMIN, true).status, Status::Ok);
         assert_eq!((load(0, false).status, others(held).status), (Status::Fail, Status::Warn));
+        assert_eq!(memory(0, Some("1")).status, Status::Warn);
+        assert_eq!(
+            (memory(1 << SYS_PTRACE, Some("1")).status, memory(0, None).status),
+            (Status::Ok, Status::Ok)
+        );
+        assert_eq!(memory(1 << SYS_PTRACE, Some("3")).status, Status::Warn);
         assert_eq!(load(1 << PERFMON, true).found, "missing: CAP_BPF");
         assert_eq!(effective("CapEff: nonsense"), None);
     }
