@@ -1,11 +1,25 @@
-//! Reading the register that a site names.
+//! Reading registers of x86-64: the one that a site names, and where a timer has interrupted.
 
 use core::arch::asm;
 
-use aya_ebpf::{EbpfContext as _, programs::ProbeContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    programs::{PerfEventContext, ProbeContext},
+};
 
 /// Number of rsp.
 pub(crate) const STACK_POINTER: u64 = 4;
+
+/// The privilege level in a code segment's selector: 3 is user mode, 0 the kernel.
+const PRIVILEGE: u64 = 3;
+
+/// The instruction at which a timer has interrupted a program; `None`: it was in the kernel.
+#[inline(always)]
+pub(crate) fn user_instruction(ctx: &PerfEventContext) -> Option<u64> {
+    // SAFETY: the context is the program's own.
+    let (instruction, segment) = unsafe { ((*ctx.ctx).regs.rip, (*ctx.ctx).regs.cs) };
+    (segment & PRIVILEGE != 0).then_some(instruction)
+}
 
 /// Reads a general register by the number that instructions encode it with.
 ///

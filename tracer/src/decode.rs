@@ -11,10 +11,10 @@ use tracer_common::{
 };
 use zerocopy::FromBytes;
 
-use crate::event::{Cause, Event, FrameEvent, Function, Member, Origin, Sample, SampledStack, UnseenEnd};
-
-/// Resident memory counters count pages of this many bytes (x86-64).
-const PAGE_BYTES: i64 = 4096;
+use crate::{
+    aggregate::PAGE_BYTES,
+    event::{Cause, Event, FrameEvent, Function, Member, Origin, Sample, SampledStack, UnseenEnd},
+};
 
 /// Why a record can't be decoded.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! What one CPython image is: its version, its layout, and the plan of where to hook it.
 
-mod code;
 mod cost;
 pub mod elf;
-mod eval_sites;
-mod function_sites;
 pub mod functions;
 pub mod handler_table;
 pub mod layout;
@@ -14,13 +11,16 @@ pub mod plan;
 pub mod planner;
 pub mod recognise;
 pub mod refusal;
-mod run_sites;
 mod tables;
 pub mod thread_state;
 pub mod traits;
 pub mod usdt_notes;
 pub mod version;
 pub mod versions;
+pub(crate) mod x86_64;
+
+/// The processor that this is built for. There is one up to now; on others only x86-64 files are read, and nothing is traced.
+pub(crate) use x86_64 as machine;
 
 pub use planner::plan;
 pub use refusal::Refusal;

@@ -12,17 +12,13 @@ use zerocopy::FromZeros as _;
 
 use self::memory::Memory;
 use crate::python::{
+    machine::pthread,
     plan::Plan,
     thread_state::{ThreadId, ThreadStates},
 };
 
 /// More interpreters and threads in one process are a sign of damage, or of lists that change while they are read.
 const MAX_STEPS: u32 = 2 * THREADS;
-
-/// Offsets in glibc's `struct pthread` on x86-64: `header.tcb`, `header.self` and `tid`.
-const DESCRIPTOR_TCB: u64 = 0;
-const DESCRIPTOR_SELF: u64 = 16;
-const DESCRIPTOR_ID: u64 = 720;
 
 /// Reads the stacks of one process.
 #[derive(Clone, Copy, Debug)]
@@ -150,8 +146,8 @@ impl<'a> Unwinder<'a> {
     /// The thread id in a descriptor of glibc (`struct pthread`), which begins with pointers to itself.
     fn id_in_descriptor(&self, descriptor: u64) -> Option<u32> {
         let own = |offset| self.memory.pointer(descriptor, offset) == Some(descriptor);
-        let known = own(DESCRIPTOR_TCB) && own(DESCRIPTOR_SELF);
-        known.then(|| self.memory.pointer(descriptor, DESCRIPTOR_ID).map(|id| id as u32)).flatten()
+        let known = own(pthread::TCB) && own(pthread::SELF);
+        known.then(|| self.memory.pointer(descriptor, pthread::ID).map(|id| id as u32)).flatten()
     }
 
     /// The stack from a frame outwards. `None`: something on the way is not what it should be.

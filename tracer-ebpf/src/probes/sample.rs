@@ -8,13 +8,11 @@ use tracer_common::{sample::origin, state::Process};
 use crate::{
     ids,
     maps::{PROCESSES, SAMPLED, TASKS, THREADS, WINDOWS, atomic_add},
+    registers,
     ring::{announce, count_loss},
     stack,
     thread::{noted, now},
 };
-
-/// The privilege level in a code segment's selector: 3 is user mode, 0 the kernel.
-const PRIVILEGE: u64 = 3;
 
 /// The timer of this CPU.
 #[inline(always)]
@@ -71,11 +69,7 @@ fn running() -> Option<u32> {
 /// What the thread was doing.
 #[inline(always)]
 fn origin_of(ctx: &PerfEventContext, process: u32) -> u32 {
-    // SAFETY: the context is this program's own.
-    let (instruction, segment) = unsafe { ((*ctx.ctx).regs.rip, (*ctx.ctx).regs.cs) };
-    if segment & PRIVILEGE == 0 {
-        return origin::SYSTEM;
-    }
+    let Some(instruction) = registers::user_instruction(ctx) else { return origin::SYSTEM };
     let Some(sampled) = SAMPLED.get_ptr(process) else { return origin::NATIVE };
     // SAFETY: a live map value.
     let (start, end) = unsafe { ((*sampled).text_start, (*sampled).text_end) };

@@ -18,7 +18,10 @@ use object::{
 };
 use thiserror::Error;
 
-use super::tables::{self, Sections, Span};
+use super::{
+    machine,
+    tables::{self, Sections, Span},
+};
 
 /// Largest file that is read, in bytes. CPython with debug information has about 35 MB.
 pub(super) const MAX_SIZE: u64 = 512 << 20;
@@ -39,7 +42,7 @@ pub enum ElfError {
     #[error("a 32-bit program")]
     Bits32,
     /// An ELF file for another machine.
-    #[error("not an x86-64 program")]
+    #[error("not an {} program", machine::NAME)]
     Machine,
     /// More sections than make sense.
     #[error("the file has too many sections")]
@@ -79,7 +82,7 @@ pub struct Elf {
     program: bool,
     segments: Vec<Segment>,
     sections: Sections,
-    /// `R_X86_64_RELATIVE`: slot and the address put there, ordered by slot.
+    /// [`machine::RELATIVE`]: slot and the address put there, ordered by slot.
     relative: Vec<(u64, u64)>,
     /// Slots that the dynamic linker fills with an address, and the number of the symbol; ordered by slot.
     imports: Vec<(u64, u32)>,
@@ -125,8 +128,8 @@ impl Elf {
     fn relocate(&mut self) {
         for r in tables::relocations(&self.sections, &self.bytes) {
             match r.kind {
-                elf::R_X86_64_RELATIVE => self.relative.push((r.slot, r.addend)),
-                elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_GLOB_DAT => self.imports.push((r.slot, r.symbol)),
+                machine::RELATIVE => self.relative.push((r.slot, r.addend)),
+                kind if machine::IMPORTS.contains(&kind) => self.imports.push((r.slot, r.symbol)),
                 _ => {}
             }
         }
@@ -261,7 +264,11 @@ pub(super) fn header<'a, R: ReadRef<'a>>(
     check_ident(data.read_bytes_at(0, 6).map_err(|()| ElfError::NotElf)?)?;
     let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
-    if header.e_machine(endian) == elf::EM_X86_64 { Ok((header, endian)) } else { Err(ElfError::Machine) }
+    if header.e_machine(endian) == machine::ELF_MACHINE {
+        Ok((header, endian))
+    } else {
+        Err(ElfError::Machine)
+    }
 }
 
 fn segments(headers: &[ProgramHeader64<Endianness>], endian: Endianness) -> Vec<Segment> {

@@ -17,10 +17,9 @@ use tracer_common::{
 
 use super::{
     elf::Elf,
-    eval_sites::Hook,
-    function_sites,
     functions::Functions,
     layout,
+    machine::{Hook, function_sites},
     plan::{Meaning, Plan, ProbeSite, Source, SourceChoice, Version, Wanted},
     refusal::{Build, Lack, Refusal},
     thread_state,
@@ -220,7 +219,7 @@ mod tests {
     use tracer_common::site::Register;
 
     use super::*;
-    use crate::python::{code, elf::ElfError};
+    use crate::python::{elf::ElfError, machine::code};
 
     /// Debian 12's interpreter, which this release promises to trace.
     const PYTHON311: &str = "/usr/bin/python3.11";

@@ -4,9 +4,8 @@ use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image, Lacks};
 use crate::python::{
-    eval_sites::{self, Hook},
-    function_sites,
     handler_table::HandlerTable,
+    machine::{Hook, eval_sites, function_sites},
     opcodes::{Opcode, Opcodes},
     plan::{Meaning, ProbeSite, Source},
     refusal::Lack,

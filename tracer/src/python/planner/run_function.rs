@@ -1,13 +1,12 @@
 //! CPython up to 3.10: each run of a frame is one call of a function.
 
-use iced_x86::Register as Iced;
 use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image, Lacks};
 use crate::python::{
+    machine::run_sites::{self, Arguments},
     plan::{Meaning, Source},
     refusal::Lack,
-    run_sites::{self, Arguments},
 };
 
 /// From this version on the thread state is passed as well, before the frame.
@@ -16,11 +15,7 @@ const FIRST_WITH_THREAD_STATE: u8 = 9;
 impl Image<'_> {
     /// `usdt`: the probe point at which runs end may be used where the function shows no place.
     pub(super) fn run_function(&self, layout: &Layout, usdt: bool) -> Result<Draft, Lacks> {
-        let arguments = if self.version.minor < FIRST_WITH_THREAD_STATE {
-            Arguments { frame: Iced::RDI, thrown: Iced::RSI }
-        } else {
-            Arguments { frame: Iced::RSI, thrown: Iced::RDX }
-        };
+        let arguments = Arguments::after(usize::from(self.version.minor >= FIRST_WITH_THREAD_STATE));
         let begin = run_sites::begin(self.elf, arguments);
         let begin = self.site(Meaning::Start, begin, "_PyEval_EvalFrameDefault, begin").ok_or(Lack::Run)?;
         let ends = run_sites::ends(self.elf, &self.functions, layout).into_iter();

@@ -4,8 +4,8 @@ use tracer_common::{layout::Layout, site::Unseen};
 
 use super::{Draft, Image, Lacks};
 use crate::python::{
-    function_sites,
     handler_table::HandlerTable,
+    machine::function_sites,
     opcodes::Opcodes,
     plan::{Meaning, ProbeSite, Source},
     refusal::Lack,

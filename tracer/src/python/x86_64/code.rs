@@ -6,7 +6,7 @@ use iced_x86::{
 };
 use tracer_common::site::Register;
 
-use super::elf::Elf;
+use crate::python::elf::Elf;
 
 /// Instructions from an address on, at most `limit`; ends at bytes that are none or at the segment's end.
 pub(super) fn instructions(elf: &Elf, address: u64, limit: usize) -> impl Iterator<Item = Instruction> + '_ {
@@ -27,7 +27,7 @@ pub(super) fn decode(bytes: &[u8], address: u64) -> impl Iterator<Item = Instruc
 ///
 /// True of relative jumps and calls, `push` of a register and the one-byte `nop`. Prefixes other than REX.B before
 /// `push` are left out: kernels refuse a probe on some (`cs`, `notrack`), and single-step longer `nop`s before 6.16.
-pub(super) fn is_emulated(bytes: &[u8]) -> bool {
+pub(in crate::python) fn is_emulated(bytes: &[u8]) -> bool {
     matches!(
         bytes,
         [0x90 | 0x50..=0x57]

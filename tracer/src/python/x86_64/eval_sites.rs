@@ -6,24 +6,25 @@
 use iced_x86::{Code, Instruction, Mnemonic, OpKind, Register as Iced};
 use tracer_common::{layout::Layout, site::Register};
 
-use super::{code, elf::Elf};
+use super::code;
+use crate::python::elf::Elf;
 
 /// Longest handler part that is looked at, in instructions; the sites are within the first 60.
 const REACH: usize = 160;
 
 /// An instruction to hook and what the registers hold when it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hook {
+pub(in crate::python) struct Hook {
     /// Virtual address.
-    pub(super) address: u64,
+    pub(in crate::python) address: u64,
     /// Register with the frame (or what else the site is about).
-    pub(super) frame: Register,
+    pub(in crate::python) frame: Register,
     /// Register with the frame's instruction pointer, and by how much it is ahead of the stored one.
-    pub(super) instruction: Option<(Register, i8)>,
+    pub(in crate::python) instruction: Option<(Register, i8)>,
     /// Register that says whether an exception is thrown into the frame.
-    pub(super) thrown: Option<Register>,
+    pub(in crate::python) thrown: Option<Register>,
     /// Disassembly.
-    pub(super) text: String,
+    pub(in crate::python) text: String,
 }
 
 impl Hook {
@@ -40,7 +41,7 @@ impl Hook {
 }
 
 /// The first instruction after the handler's store of the instruction pointer on which a probe is cheap.
-pub(super) fn after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
+pub(in crate::python) fn after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
     let mut path = code::instructions(elf, handler, REACH);
     let (frame, stored) = path.by_ref().take_while(|i| !code::leaves(i)).find_map(|i| store(&i, layout))?;
     let mut ahead = Some(0);
@@ -58,7 +59,7 @@ pub(super) fn after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Ho
 }
 
 /// The first instruction after the handler's store of the instruction pointer, whatever it is: the kernel single-steps it.
-pub(super) fn right_after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
+pub(in crate::python) fn right_after_store(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
     let mut path = code::instructions(elf, handler, REACH);
     let (frame, _) = path.by_ref().take_while(|i| !code::leaves(i)).find_map(|i| store(&i, layout))?;
     Some(Hook::at(&path.next()?, code::register(frame)?))
@@ -66,7 +67,7 @@ pub(super) fn right_after_store(elf: &Elf, handler: u64, layout: &Layout) -> Opt
 
 /// The first instruction after a handler has cleared the frame's `previous` on which a probe is cheap: how a
 /// generator is left whose handler has no such place before (3.12).
-pub(super) fn after_unlink(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
+pub(in crate::python) fn after_unlink(elf: &Elf, handler: u64, layout: &Layout) -> Option<Hook> {
     let mut path = code::instructions(elf, handler, REACH);
     let mut zeroed = Vec::new();
     let frame = path.by_ref().take_while(|i| !code::leaves(i)).find_map(|i| {

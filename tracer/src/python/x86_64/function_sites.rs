@@ -7,10 +7,9 @@ use tracer_common::{layout::Layout, site::Register};
 
 use super::{
     code,
-    elf::Elf,
     eval_sites::{self, Hook},
-    functions::Functions,
 };
+use crate::python::{elf::Elf, functions::Functions};
 
 /// From `ob_type` to `tp_dealloc` in a type object: `ob_size`, `tp_name` and two sizes lie between.
 const TYPE_DEALLOC: u64 = 40;
@@ -25,7 +24,7 @@ const STUB: usize = 4;
 
 /// Entry of `_PyEval_FrameClearAndPop(tstate, frame)` (3.12+): called for each frame that returns or is unwound.
 /// `return_value` is the handler that calls it, for files in which it has no name.
-pub(super) fn frame_clear(elf: &Elf, return_value: u64, layout: &Layout) -> Option<Hook> {
+pub(in crate::python) fn frame_clear(elf: &Elf, return_value: u64, layout: &Layout) -> Option<Hook> {
     let named =
         ["_PyEval_FrameClearAndPop", "_PyEvalFrameClearAndPop"].into_iter().find_map(|n| elf.symbol(n));
     let entry = match named {
@@ -47,7 +46,7 @@ fn asks_owner(elf: &Elf, function: u64, layout: &Layout) -> bool {
 
 /// Calls of `PyTraceBack_Here(frame object)` in the eval loop: an exception has reached a frame. Not the function's
 /// entry: others call it for frames that never ran.
-pub(super) fn raises(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Hook> {
+pub(in crate::python) fn raises(elf: &Elf, functions: &Functions, handlers: &[u64]) -> Vec<Hook> {
     let Some(target) = elf.symbol(TRACEBACK).map(|s| s.address) else { return Vec::new() };
     let parts = eval_loop(elf, functions, handlers).into_iter();
     let calls = parts.flat_map(|part| body(elf, &part).filter(|i| calls(elf, i, target)).collect::<Vec<_>>());
@@ -97,7 +96,7 @@ fn is_stub(elf: &Elf, stub: u64, function: &str) -> bool {
 }
 
 /// First place in `code_dealloc(code)`, which `PyCode_Type` names, where a probe is cheap and rdi is still the code.
-pub(super) fn code_freed(elf: &Elf, code_type: u64, layout: &Layout) -> Option<Hook> {
+pub(in crate::python) fn code_freed(elf: &Elf, code_type: u64, layout: &Layout) -> Option<Hook> {
     let slot = u64::from(layout.object_type) + TYPE_DEALLOC;
     let dealloc = elf.pointer_at(code_type.checked_add(slot)?)?;
     for instruction in code::instructions(elf, dealloc, REACH) {
@@ -113,7 +112,7 @@ pub(super) fn code_freed(elf: &Elf, code_type: u64, layout: &Layout) -> Option<H
 
 /// A USDT probe whose function was called with the frame in rdi: the register to which rdi was saved at the start of
 /// the straight piece of code that ends at the probe.
-pub(super) fn probe_function(elf: &Elf, functions: &Functions, probe: u64) -> Option<Hook> {
+pub(in crate::python) fn probe_function(elf: &Elf, functions: &Functions, probe: u64) -> Option<Hook> {
     let start = functions.containing(probe)?.start;
     let mut argument_intact = true;
     let mut saved = None;
@@ -138,7 +137,12 @@ pub(super) fn probe_function(elf: &Elf, functions: &Functions, probe: u64) -> Op
 
 /// A USDT probe in the function that runs a frame (up to 3.10): just before it the line is looked up, by the frame's
 /// last instruction. The register by which that is read holds the frame.
-pub(super) fn probe_inlined(elf: &Elf, functions: &Functions, probe: u64, layout: &Layout) -> Option<Hook> {
+pub(in crate::python) fn probe_inlined(
+    elf: &Elf,
+    functions: &Functions,
+    probe: u64,
+    layout: &Layout,
+) -> Option<Hook> {
     let part = functions.containing(probe)?;
     let mut frame = None;
     for instruction in body(elf, &part) {

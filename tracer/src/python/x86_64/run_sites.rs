@@ -9,11 +9,10 @@ use tracer_common::layout::Layout;
 
 use super::{
     code,
-    elf::Elf,
     eval_sites::{self, Hook},
     function_sites,
-    functions::Functions,
 };
+use crate::python::{elf::Elf, functions::Functions};
 
 /// The function that runs a frame.
 const RUN: &str = "_PyEval_EvalFrameDefault";
@@ -26,16 +25,24 @@ const NEAR: usize = 24;
 
 /// The arguments that the function is called with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arguments {
+pub(in crate::python) struct Arguments {
     /// Register that brings the frame.
-    pub(super) frame: Iced,
+    frame: Iced,
     /// Register that brings whether an exception is thrown into it.
-    pub(super) thrown: Iced,
+    thrown: Iced,
+}
+
+impl Arguments {
+    /// `before`: how many arguments stand before the frame, at most one.
+    pub(in crate::python) fn after(before: usize) -> Self {
+        let (frame, thrown) = if before == 0 { (Iced::RDI, Iced::RSI) } else { (Iced::RSI, Iced::RDX) };
+        Self { frame, thrown }
+    }
 }
 
 /// The first place behind `tstate->frame = f` where a probe is cheap. Its second register, if it has one, holds
 /// whether an exception is thrown into the frame.
-pub(super) fn begin(elf: &Elf, arguments: Arguments) -> Option<Hook> {
+pub(in crate::python) fn begin(elf: &Elf, arguments: Arguments) -> Option<Hook> {
     let mut frame = Holders(vec![arguments.frame]);
     let mut thrown = Holders(vec![arguments.thrown]);
     let mut current = None;
@@ -71,7 +78,7 @@ impl Holders {
 }
 
 /// Each first place behind `tstate->frame = f->f_back` where a probe is cheap.
-pub(super) fn ends(elf: &Elf, functions: &Functions, layout: &Layout) -> Vec<Hook> {
+pub(in crate::python) fn ends(elf: &Elf, functions: &Functions, layout: &Layout) -> Vec<Hook> {
     let parts = function_sites::eval_loop(elf, functions, &[]);
     let instructions = parts.iter().flat_map(|part| function_sites::body(elf, part));
     let hooks = instructions.filter_map(|i| {
