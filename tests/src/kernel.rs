@@ -10,6 +10,8 @@ use std::{
 use ::tracer::python::plan::{Meaning, ProbeSite};
 use serde::{Deserialize, de::DeserializeOwned};
 
+use ::tracer::btf::Btf;
+
 use crate::Python;
 
 /// Fails the test of a process that is not root's.
@@ -19,6 +21,40 @@ use crate::Python;
 /// For an ordinary user: `cargo xtask test` runs these tests as root.
 pub fn need_privilege() {
     assert!(rustix::process::geteuid().is_root(), "this test needs root: run it with `cargo xtask test`");
+}
+
+/// Does this kernel count resident memory such that pytracer can follow it (Linux 6.2 and later)?
+///
+/// # Panics
+///
+/// Without type information.
+pub fn counts_memory() -> bool {
+    matches!(btf().member_array("mm_struct", "rss_stat"), Some(("percpu_counter", _)))
+}
+
+/// What every report says on this kernel.
+pub fn usual_notes() -> Vec<&'static str> {
+    const NO_MEMORY: &str =
+        "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)";
+    if counts_memory() { Vec::new() } else { vec![NO_MEMORY] }
+}
+
+/// The capabilities that tracing needs, in the words of `setpriv`: places are hooked by links that need no more than
+/// two (Linux 6.6 and later), or by perf events.
+///
+/// # Panics
+///
+/// Without type information.
+pub fn capabilities() -> &'static str {
+    if btf().has_enumerator("BPF_TRACE_UPROBE_MULTI") {
+        "-all,+bpf,+perfmon"
+    } else {
+        "-all,+bpf,+perfmon,+sys_admin"
+    }
+}
+
+fn btf() -> Btf {
+    Btf::of_kernel().expect("the kernel has type information")
 }
 
 /// The kernel programs and links there are, by id.

@@ -4,8 +4,8 @@ mod bench;
 mod build;
 mod command;
 mod demo;
-mod faults;
 mod document;
+mod faults;
 mod lint;
 mod privilege;
 mod pythons;
@@ -75,15 +75,6 @@ fn done(task: Task) -> Result<ExitCode> {
         Task::Vm(options) => return vm::run(&options),
         Task::Bench(options) => bench::measure(&options).map(|()| true),
         Task::Faults(options) => faults::inject(&options).map(|()| true),
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
     }?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
