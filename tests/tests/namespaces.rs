@@ -177,6 +177,31 @@ fn a_proc_of_another_namespace_is_refused() {
     assert!(stderr.contains("/proc shows another PID namespace"), "{stderr}");
 }
 
+/// Where the monotonic clock is another than the kernel's own, times are right.
+#[test]
+fn a_clock_of_its_own() {
+    for (offset, adder) in
+        [("100000", "kernel"), ("-1000", "kernel"), ("100000", "stream"), ("-1000", "stream")]
+    {
+        let mut target = Target::start(Python::DEBIAN_3_11, "busy.py", &["--size", "100000"]);
+        let mut command = Command::new("unshare");
+        command.args(["--time", "--monotonic", offset, "--fork", "--kill-child", "--"]);
+        let pid = target.pid().to_string();
+        let words = ["record", "--json", "--untraced", "0s", "--aggregate", adder, "-p", &pid];
+        let mut tracer = Tracer::spawn(pytracer(&mut command, &words));
+        tracer.attached();
+        let known = target.work();
+        interrupt(&tracer);
+        let report = tracer.finish().report();
+        target.end();
+        report.assert_lossless();
+        let row = report.functions.iter().find(|row| row.function == "loop").expect("it ran");
+        assert_eq!(report.calls("callee"), 100_000, "{offset}, {adder}");
+        let truth = known[0].total_ns;
+        assert!((truth / 2..=truth).contains(&row.cum_wall_ns), "{offset}, {adder}: {row:?}, truth {truth}");
+    }
+}
+
 /// Processes that pytracer can't see are none of its own, though they run the interpreter that it hooks.
 #[test]
 fn all_are_those_of_the_namespace() {

@@ -467,10 +467,12 @@ fn duplicate(map: &Map) -> Option<io::Result<OwnedFd>> {
     Some(data.fd().as_fd().try_clone_to_owned())
 }
 
-/// `CLOCK_MONOTONIC` in nanoseconds: the clock of all records.
+/// `CLOCK_MONOTONIC` of the machine's own time namespace in nanoseconds: the clock of all records. Steps of the time of day
+/// do not change it.
 pub fn monotonic_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` lives until the call returns.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    let here_ns = time.tv_sec * 1_000_000_000 + time.tv_nsec;
+    (here_ns - namespace::monotonic_offset_ns()) as u64
 }
