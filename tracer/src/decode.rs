@@ -37,6 +37,9 @@ pub enum DecodeError {
     },
 }
 
+/// More than the kernel ever counts, of bytes, nanoseconds or events: a larger number is damage, and sums are not to overflow.
+const MOST: u64 = 1 << 52;
+
 /// Decodes one record.
 ///
 /// # Errors
@@ -51,16 +54,22 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         kind::CALLED | kind::THROWN => called(&record(bytes, header.kind)?),
         kind::COUNTERS => {
             let counters: CountersRecord = record(bytes, header.kind)?;
-            Event::Counters { time_ns, thread, off_cpu_ns: counters.off_cpu_ns, faults: counters.faults }
+            Event::Counters {
+                time_ns,
+                thread,
+                off_cpu_ns: counters.off_cpu_ns.min(MOST),
+                faults: counters.faults.min(MOST),
+            }
         }
         kind::LOSS => {
             let loss: LossRecord = record(bytes, header.kind)?;
-            Event::Loss { time_ns, thread, lost: loss.lost }
+            Event::Loss { time_ns, thread, lost: loss.lost.min(MOST) }
         }
         kind::RSS => rss(&record(bytes, header.kind)?)?,
         kind::RSS_BASE => {
             let base: RssBaseRecord = record(bytes, header.kind)?;
-            let bytes = base.pages.map(|pages| pages.saturating_mul(PAGE_BYTES));
+            let most = (MOST as i64) / PAGE_BYTES;
+            let bytes = base.pages.map(|pages| pages.clamp(-most, most) * PAGE_BYTES);
             Event::RssBase { time_ns, process: header.value, bytes }
         }
         kind::FUNCTION => function(&record(bytes, header.kind)?),

@@ -8,7 +8,7 @@ mod containers;
 mod identity;
 mod image;
 mod jit;
-mod maps;
+pub(crate) mod maps;
 mod plans;
 mod script;
 mod users;

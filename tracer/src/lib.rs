@@ -23,6 +23,8 @@ pub mod event;
 pub mod export;
 pub mod filter;
 pub mod functions;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod html;
 pub mod launch;
 pub mod log;

@@ -22,7 +22,7 @@ mod reader;
 pub mod recording;
 pub(crate) mod rows;
 pub mod schema;
-mod segment;
+pub(crate) mod segment;
 pub(crate) mod sums;
 pub mod table;
 mod thinning;

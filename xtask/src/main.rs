@@ -6,6 +6,7 @@ mod command;
 mod demo;
 mod document;
 mod faults;
+mod fuzz;
 mod lint;
 mod privilege;
 mod pythons;
@@ -49,6 +50,8 @@ enum Task {
     Bench(bench::Options),
     /// Kill, stop and starve pytracer while it traces, a hundred times in each way
     Faults(faults::Options),
+    /// Feed pytracer ten thousand damaged interpreters, log segments and records of each kind
+    Fuzz(fuzz::Options),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn done(task: Task) -> Result<ExitCode> {
         Task::Vm(options) => return vm::run(&options),
         Task::Bench(options) => bench::measure(&options).map(|()| true),
         Task::Faults(options) => faults::inject(&options).map(|()| true),
+        Task::Fuzz(options) => fuzz::run_cases(&options).map(|()| true),
     }?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf};
 
 /// One mapping of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct FileMapping {
+pub(crate) struct FileMapping {
     /// First address.
     pub(super) start: u64,
     /// First address after it.
@@ -20,7 +20,7 @@ pub(super) struct FileMapping {
 }
 
 /// The mappings that have a file, in order of address.
-pub(super) fn parse(text: &[u8]) -> Vec<FileMapping> {
+pub(crate) fn parse(text: &[u8]) -> Vec<FileMapping> {
     text.split(|&b| b == b'\n').filter_map(parse_line).collect()
 }
 

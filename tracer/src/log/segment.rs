@@ -13,7 +13,7 @@ use parquet::basic::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::file::reader::FileReader as _;
+use parquet::file::reader::{ChunkReader, FileReader as _};
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
@@ -30,7 +30,7 @@ const MAX_ROWS: i64 = 1 << 24;
 
 /// What is wrong with a segment.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SegmentError {
+pub(crate) enum SegmentError {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("damaged: {0}")]
@@ -112,13 +112,17 @@ pub(super) fn read<R: Rows>(path: &Path) -> Result<R, SegmentError> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(SegmentError::Foreign("not a regular file".into()));
     }
-    let file = File::open(path)?;
+    parse(File::open(path)?)
+}
+
+/// Reads a whole segment from a file or from memory.
+pub(crate) fn parse<R: Rows>(file: impl ChunkReader + 'static) -> Result<R, SegmentError> {
     // The Parquet library is not proof against every damaged file; one file must not end the report.
-    catch_unwind(AssertUnwindSafe(|| read_file(file)))
+    catch_unwind(AssertUnwindSafe(|| read_rows(file)))
         .unwrap_or_else(|_| Err(SegmentError::Damaged("the Parquet reader gave up".into())))
 }
 
-fn read_file<R: Rows>(file: File) -> Result<R, SegmentError> {
+fn read_rows<R: Rows>(file: impl ChunkReader + 'static) -> Result<R, SegmentError> {
     let reader = SerializedFileReader::new(file)?;
     let metadata = reader.metadata().file_metadata();
     let form = metadata.key_value_metadata().into_iter().flatten().find(|pair| pair.key == SCHEMA_KEY);
