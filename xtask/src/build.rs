@@ -13,5 +13,10 @@ use crate::{
 pub(crate) fn release() -> Result<PathBuf> {
     setup::build()?;
     run(cargo().args(["build", "--release", "--package", "tracer"]))?;
-    Ok(workspace::target("release/pytracer"))
+    Ok(binary())
+}
+
+/// Where the binary is once it is built.
+pub(crate) fn binary() -> PathBuf {
+    workspace::target("release/pytracer")
 }

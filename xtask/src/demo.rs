@@ -1,26 +1,53 @@
-//! A first look: a small service, traced for a few seconds.
+//! A first look: a small service, traced for a few seconds, on this machine or in a virtual one.
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
 use crate::{
     build,
     command::{self, step},
-    privilege, setup, workspace,
+    place, privilege, setup, vm, workspace,
 };
 
-pub(crate) fn run() -> Result<()> {
+/// Seconds that the demonstration may take in a virtual machine.
+const VM_SECONDS: u64 = 180;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    place: place::Options,
+    /// Show what is built already: how it is done in a virtual machine
+    #[arg(long, hide = true, conflicts_with_all = ["host", "vm"])]
+    built: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.built {
+        return show(&build::binary());
+    }
     setup::demo()?;
     let binary = build::release()?;
+    let Some(kernel) = options.place.choose(&binary)? else { return show(&binary) };
+    let own = std::env::current_exe().context("find this program")?;
+    let words = [own.display().to_string(), "demo".into(), "--built".into()];
+    match vm::run_words(kernel, &words, VM_SECONDS)? {
+        0 => Ok(()),
+        status => bail!("the demonstration ended with exit status {status} in the virtual machine"),
+    }
+}
+
+fn show(binary: &Path) -> Result<()> {
     let service = Service::start()?;
     let pid = service.0.id();
     step(&format!("attaching to PID {pid} for five seconds; the service does not notice"));
     command::run(
-        privilege::root(&binary)?
+        privilege::root(binary)?
             .args(["record", "--duration", "5s", "--limit", "20", "-p"])
             .arg(pid.to_string()),
     )?;

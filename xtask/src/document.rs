@@ -24,6 +24,13 @@ pub(crate) fn write(name: &str, task: &str, part: &str) -> Result<()> {
     Ok(())
 }
 
+/// The part of a document of the workspace that is a task's.
+pub(crate) fn read(name: &str, task: &str) -> Result<String> {
+    let text = fs::read_to_string(workspace::root().join(name)).with_context(|| format!("read {name}"))?;
+    let part = text.split_once(&begin(task)).and_then(|(_, rest)| rest.split_once(END));
+    part.map(|(part, _)| part.to_owned()).with_context(|| format!("find the markers of the table in {name}"))
+}
+
 /// The document with another part; `None` without both markers in order.
 fn replaced(document: &str, task: &str, part: &str) -> Option<String> {
     let begin = begin(task);

@@ -7,7 +7,9 @@ mod demo;
 mod document;
 mod faults;
 mod fuzz;
+mod kernels;
 mod lint;
+mod place;
 mod privilege;
 mod pythons;
 mod setup;
@@ -39,11 +41,13 @@ enum Task {
     /// Build pytracer with its kernel programs and print the path of the binary
     Build,
     /// Trace a small Python service for a few seconds and print the report
-    Demo,
+    Demo(demo::Options),
     /// Check format and lints, and run every test
     Test(test::Options),
     /// Test and measure every CPython of the table, and write the tables of docs/supported.md and README.md
     Pythons,
+    /// Test on every kernel that there is a virtual machine of, and write the table of docs/supported.md
+    Kernels(kernels::Options),
     /// Run a command under another kernel, in a virtual machine
     Vm(vm::Options),
     /// Measure what tracing costs a program, beside empty probes and bpftrace
@@ -72,9 +76,10 @@ fn done(task: Task) -> Result<ExitCode> {
             println!("{}", binary.display());
             true
         }),
-        Task::Demo => demo::run().map(|()| true),
+        Task::Demo(options) => demo::run(&options).map(|()| true),
         Task::Test(options) => test::run(&options),
         Task::Pythons => pythons::run(),
+        Task::Kernels(options) => kernels::run(&options),
         Task::Vm(options) => return vm::run(&options),
         Task::Bench(options) => bench::measure(&options).map(|()| true),
         Task::Faults(options) => faults::inject(&options).map(|()| true),

@@ -1,11 +1,13 @@
-//! Every check there is: format, lints, unit tests as the user, and tests of the kernel side as root.
+//! Every check there is: format, lints, unit tests as the user, and tests of the kernel side as root, or in a virtual
+//! machine.
 //!
 //! All of them run, whatever fails; the last line is the sum.
 
 use std::{
-    io::{BufRead as _, BufReader},
-    path::Path,
+    io::{BufRead as _, BufReader, PipeReader},
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -15,8 +17,9 @@ use pythons::Python;
 use crate::{
     build,
     command::{self, capture, cargo, step, succeeds},
-    lint, privilege, setup,
+    lint, place, privilege, setup,
     tally::Tally,
+    vm::{self, Kernel, Machine},
 };
 
 /// The tests that need nothing but the sources.
@@ -24,6 +27,9 @@ const UNIT_TESTS: [&str; 5] = ["--workspace", "--exclude", "tracer-ebpf", "--exc
 
 /// The tests that trace real processes are the integration tests of this package.
 const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
+
+/// How long tests in a virtual machine may take.
+const VM_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// If this is set, an interpreter of the table that is not on the machine is a failure.
 const ALL_PYTHONS: &str = "PYTRACER_ALL_PYTHONS";
@@ -33,6 +39,8 @@ pub(crate) struct Options {
     /// Leave out the tests that need root and the kernel's tracing
     #[arg(long)]
     without_kernel: bool,
+    #[command(flatten)]
+    place: place::Options,
     /// Run only the tests whose name holds this; no format, no lints
     filter: Option<String>,
 }
@@ -52,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let count = session.leave_out()?;
         step(&format!("{count} tests of the kernel side are left out, as asked for"));
     } else {
-        session.kernel()?;
+        session.kernel(&options.place)?;
     }
     for note in &session.notes {
         step(note);
@@ -60,8 +68,24 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for failure in &session.failures {
         eprintln!("error: {failure}");
     }
-    println!("{}", session.tally);
-    Ok(session.failures.is_empty() && session.tally.failed == 0)
+    match session.in_vm {
+        None => println!("{}", session.tally),
+        Some((kernel, tally)) => {
+            println!("{} on this machine; {tally} on {} in a virtual machine", session.tally, kernel.name);
+        }
+    }
+    let failed = session.tally.failed + session.in_vm.map_or(0, |(_, tally)| tally.failed);
+    Ok(session.failures.is_empty() && failed == 0)
+}
+
+/// Runs the usual tests of the kernel side in a virtual machine.
+pub(crate) fn vm_tests(kernel: Kernel) -> Result<Tally> {
+    let mut session = Session::default();
+    let ran = session.kernel_in(kernel);
+    match session.in_vm {
+        Some((_, tally)) if tally.failed > 0 => Ok(tally),
+        in_vm => ran.map(|()| in_vm.map(|(_, tally)| tally).unwrap_or_default()),
+    }
 }
 
 /// Runs the tests of the kernel side that are in one file and whose names hold the filter.
@@ -76,6 +100,8 @@ pub(crate) fn kernel_tests(file: &str, filter: &str) -> Result<Tally> {
 struct Session {
     filter: Option<String>,
     tally: Tally,
+    /// What ran in a virtual machine.
+    in_vm: Option<(Kernel, Tally)>,
     failures: Vec<String>,
     /// What was left out, and why.
     notes: Vec<String>,
@@ -110,23 +136,48 @@ impl Session {
         ran.and(self.tests(&["--package", "tests", "--lib"], Runner::Parallel))
     }
 
-    /// Runs the tests of the kernel side, or says why it can't.
-    fn kernel(&mut self) -> Result<()> {
-        let ready = obstacle().map_or(Ok(()), |why| Err(anyhow::anyhow!(why)));
-        match ready.and_then(|()| privilege::runner()) {
-            Ok(runner) => {
-                self.leave_out_missing()?;
-                let ran = build::release().and_then(|_| self.tests(&KERNEL_TESTS, Runner::OfKernel(runner)));
-                self.check("the tests of the kernel side", ran);
+    /// Runs the tests of the kernel side where they can run.
+    fn kernel(&mut self, place: &place::Options) -> Result<()> {
+        let before = self.tally;
+        let ran = build::release().and_then(|pytracer| {
+            if let Some(kernel) = place.choose(&pytracer)? {
+                return self.kernel_in(kernel);
             }
-            Err(why) => {
-                let count = self.leave_out()?;
-                self.failures.push(format!(
-                    "{count} tests of the kernel side can't run here: {why:#}; `--without-kernel` leaves them out"
-                ));
-            }
+            let runner = privilege::runner()?;
+            self.leave_out_missing()?;
+            self.tests(&KERNEL_TESTS, Runner::OfKernel(runner))
+        });
+        if ran.is_err() && self.in_vm.is_none() && self.tally == before {
+            self.leave_out()?;
         }
+        self.check("the tests of the kernel side (`--without-kernel` leaves them out)", ran);
         Ok(())
+    }
+
+    /// Runs tests of the kernel side in a virtual machine: without a filter those of [`vm::tests`].
+    fn kernel_in(&mut self, kernel: Kernel) -> Result<()> {
+        let words = vm::tests::command(self.filter.as_deref())?;
+        let (reader, writer) = std::io::pipe().context("make a pipe")?;
+        let errors = writer.try_clone().context("share the pipe")?;
+        let machine = Machine::start(kernel, &words, VM_LIMIT, writer.into(), errors.into())?;
+        let ended = thread::spawn(move || machine.wait());
+        let mut tally = shown(reader)?;
+        // What the selection, or the filter, leaves out is told as one sum.
+        tally.skipped =
+            (self.names_of_kernel_tests()?.len() as u64).saturating_sub(tally.passed + tally.failed);
+        self.in_vm = Some((kernel, tally));
+        if tally.skipped > 0 {
+            self.notes.push(format!(
+                "tests skipped: {}; in a virtual machine a selection runs (xtask/src/vm/tests.rs)",
+                tally.skipped
+            ));
+        }
+        match ended.join() {
+            Ok(Ok(0)) => Ok(()),
+            Ok(Ok(status)) => bail!("they ended with exit status {status} in the virtual machine"),
+            Ok(Err(error)) => Err(error),
+            Err(_) => bail!("waiting for the virtual machine failed"),
+        }
     }
 
     /// Counts the tests of the kernel side as skipped.
@@ -194,17 +245,12 @@ impl Session {
         let mut child = tests.spawn().context("start the tests")?;
         // The command holds the writing end until then, and the loop would never end.
         tests.stdout(Stdio::null()).stderr(Stdio::null());
-        for line in BufReader::new(reader).lines() {
-            let line = line.context("read what the tests say")?;
-            println!("{line}");
-            if let Some(mut tally) = Tally::read(&line) {
-                // Then these are not what was asked for, or are counted already.
-                if self.filter.is_some() || !self.left_out.is_empty() {
-                    tally.skipped = 0;
-                }
-                self.tally += tally;
-            }
+        let mut tally = shown(reader)?;
+        // Then these are not what was asked for, or are counted already.
+        if self.filter.is_some() || !self.left_out.is_empty() {
+            tally.skipped = 0;
         }
+        self.tally += tally;
         let status = child.wait().context("wait for the tests")?;
         if !status.success() {
             bail!("they ended with {status}");
@@ -213,17 +259,19 @@ impl Session {
     }
 }
 
-fn has_nextest() -> bool {
-    succeeds(cargo().args(["nextest", "--version"]))
+/// Shows what test runners say, and adds up their summaries.
+fn shown(reader: PipeReader) -> Result<Tally> {
+    let mut sum = Tally::default();
+    for line in BufReader::new(reader).lines() {
+        let line = line.context("read what the tests say")?;
+        println!("{line}");
+        if let Some(tally) = Tally::read(&line) {
+            sum += tally;
+        }
+    }
+    Ok(sum)
 }
 
-/// What keeps this machine from tracing, apart from privilege.
-fn obstacle() -> Option<&'static str> {
-    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
-        return Some("the kernel has no type information (/sys/kernel/btf/vmlinux)");
-    }
-    if !Path::new("/sys/kernel/tracing").exists() {
-        return Some("there is no tracefs (/sys/kernel/tracing)");
-    }
-    None
+fn has_nextest() -> bool {
+    succeeds(cargo().args(["nextest", "--version"]))
 }

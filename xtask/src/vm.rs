@@ -6,6 +6,7 @@
 
 mod initramfs;
 mod kernels;
+pub(crate) mod tests;
 
 use std::{
     fs, io,
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 
 pub(crate) use self::kernels::Kernel;
@@ -66,6 +67,20 @@ pub(crate) fn run_words(kernel: Kernel, words: &[String], seconds: u64) -> Resul
         let _ = copy.join();
     }
     status
+}
+
+/// Runs a command to its end and returns what it says.
+pub(crate) fn capture(kernel: Kernel, words: &[String], seconds: u64) -> Result<String> {
+    let (mut out, to_out) = io::pipe().context("make a pipe")?;
+    let machine =
+        Machine::start(kernel, words, Duration::from_secs(seconds), to_out.into(), Stdio::inherit())?;
+    let reader = thread::spawn(move || io::read_to_string(&mut out));
+    let status = machine.wait()?;
+    let said = reader.join().map_err(|_| anyhow!("reading from the virtual machine failed"))??;
+    if status != 0 {
+        bail!("{} ended with exit status {status} in the virtual machine", words.join(" "));
+    }
+    Ok(said)
 }
 
 /// A virtual machine that runs a command. It is ended with its value.

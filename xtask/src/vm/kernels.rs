@@ -19,6 +19,9 @@ impl Kernel {
         Self { name: "sid", suite: "sid" },
     ];
 
+    /// What is taken if none is asked for: that of Debian's stable release.
+    pub(crate) const USUAL: &'static str = "6.12";
+
     /// The kernel of a name.
     pub(crate) fn named(name: &str) -> Result<Self> {
         let known = Self::ALL.map(|kernel| kernel.name).join(", ");
@@ -33,7 +36,7 @@ mod tests {
 
     #[test]
     fn kernels_are_found_by_name() {
-        assert_eq!(Kernel::named("6.12").expect("a kernel").suite, "trixie");
+        assert_eq!(Kernel::named(Kernel::USUAL).expect("a kernel").suite, "trixie");
         let error = Kernel::named("2.4").expect_err("no kernel").to_string();
         assert!(error.contains("6.1, 6.12, sid"), "{error}");
     }
