@@ -138,8 +138,10 @@ impl Drop for Machine {
 }
 
 fn qemu(parts: &VmParts, archive: &Path, folder: &Path) -> Command {
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"])
+    // It ends with this process, however that ends.
+    let mut qemu = Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
+        .args(["-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"])
         .args(["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"])
         .args(["-smp", PROCESSORS, "-m", MEMORY])
         .arg("-kernel")
