@@ -164,6 +164,10 @@ pub(super) fn totals(rows: &[&FunctionReport], what: &str) -> String {
 
 /// Resident memory of a process.
 pub(crate) fn memory(process: &ProcessReport) -> String {
+    if process.rss_peak_bytes == 0 {
+        // No process has none: nobody has counted.
+        return "resident memory: not known\n".to_owned();
+    }
     let mut out = format!(
         "resident memory {} -> {} ({}), peak {}",
         resident(process.rss_start_bytes),
