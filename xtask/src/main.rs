@@ -13,6 +13,7 @@ mod place;
 mod privilege;
 mod pythons;
 mod setup;
+mod soak;
 mod tally;
 mod test;
 #[path = "../../tracer/build/toolchain.rs"]
@@ -56,6 +57,8 @@ enum Task {
     Faults(faults::Options),
     /// Feed pytracer ten thousand damaged interpreters, log segments and records of each kind
     Fuzz(fuzz::Options),
+    /// Record a restless program for half an hour, and see whether pytracer grows
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn done(task: Task) -> Result<ExitCode> {
         Task::Bench(options) => bench::measure(&options).map(|()| true),
         Task::Faults(options) => faults::inject(&options).map(|()| true),
         Task::Fuzz(options) => fuzz::run_cases(&options).map(|()| true),
+        Task::Soak(options) => soak::soak(&options).map(|()| true),
     }?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
