@@ -12,7 +12,8 @@ use clap::Args;
 use crate::{
     build,
     command::{self, step},
-    place, privilege, setup, vm, workspace,
+    place::Place,
+    privilege, setup, vm, workspace,
 };
 
 /// Seconds that the demonstration may take in a virtual machine.
@@ -21,7 +22,7 @@ const VM_SECONDS: u64 = 180;
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    place: place::Options,
+    place: Place,
     /// Show what is built already: how it is done in a virtual machine
     #[arg(long, hide = true, conflicts_with_all = ["host", "vm"])]
     built: bool,

@@ -91,3 +91,13 @@ fn done(task: Task) -> Result<ExitCode> {
     }?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

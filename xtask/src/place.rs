@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{command::step, privilege, vm::Kernel};
 
 #[derive(Args)]
-pub(crate) struct Options {
+pub(crate) struct Place {
     /// Run the kernel side on this machine, even if it seems unable to
     #[arg(long, conflicts_with = "vm")]
     host: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     vm: Option<String>,
 }
 
-impl Options {
+impl Place {
     /// The kernel of a virtual machine; `None`: this machine's own. Says why if it is not as usual.
     pub(crate) fn choose(&self, pytracer: &Path) -> Result<Option<Kernel>> {
         if let Some(name) = &self.vm {

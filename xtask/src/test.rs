@@ -17,7 +17,9 @@ use pythons::Python;
 use crate::{
     build,
     command::{self, capture, cargo, step, succeeds},
-    lint, place, privilege, setup,
+    lint,
+    place::Place,
+    privilege, setup,
     tally::Tally,
     vm::{self, Kernel, Machine},
 };
@@ -40,7 +42,7 @@ pub(crate) struct Options {
     #[arg(long)]
     without_kernel: bool,
     #[command(flatten)]
-    place: place::Options,
+    place: Place,
     /// Run only the tests whose name holds this; no format, no lints
     filter: Option<String>,
 }
@@ -137,7 +139,7 @@ impl Session {
     }
 
     /// Runs the tests of the kernel side where they can run.
-    fn kernel(&mut self, place: &place::Options) -> Result<()> {
+    fn kernel(&mut self, place: &Place) -> Result<()> {
         let before = self.tally;
         let ran = build::release().and_then(|pytracer| {
             if let Some(kernel) = place.choose(&pytracer)? {
