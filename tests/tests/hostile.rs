@@ -1,7 +1,8 @@
 //! Programs that mean harm: names that would be commands where they are shown, and an interpreter that changes its own
 //! structures. What is shown is text, work is bounded, and other numbers stay true.
 //!
-//! By `--source eval`: with the probe points of dtrace the interpreter itself reads the names, and fails at some of them.
+//! Also where an interpreter has the probe points of dtrace: it would itself read the names if anybody listened there, and
+//! fail at some of them.
 
 use std::{
     collections::BTreeSet,
@@ -23,11 +24,7 @@ const MUCH_MEMORY: u64 = 512 << 20;
 
 /// Rings of frames are there when pytracer attaches, and when it looks at silent threads at the end.
 fn structures_that_change_under_our_feet(python: Python) {
-    for mode in [
-        &["--aggregate", "kernel", "--source", "eval"][..],
-        &["--aggregate", "stream", "--source", "eval"],
-        &["--source", "sample"],
-    ] {
+    for mode in [&["--aggregate", "kernel"][..], &["--aggregate", "stream"], &["--source", "sample"]] {
         let mut target = Target::start(python, "forged.py", &[]);
         target.go();
         target.tells(1);
@@ -66,19 +63,7 @@ fn names_are_text_wherever_they_are_shown() {
     let log = folder.path().join("log");
     let path = log.display().to_string();
     let pid = target.pid().to_string();
-    let mut tracer = Tracer::record(&[
-        "-p",
-        &pid,
-        "--untraced",
-        "0s",
-        "-v",
-        "--limit",
-        "0",
-        "-o",
-        &path,
-        "--source",
-        "eval",
-    ]);
+    let mut tracer = Tracer::record(&["-p", &pid, "--untraced", "0s", "-v", "--limit", "0", "-o", &path]);
     tracer.attached();
     target.work();
     assert_text(&run(&["ps", "--name", "*red*"]), "ps");

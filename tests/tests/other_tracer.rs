@@ -1,5 +1,6 @@
-//! Beside another tracer that holds a place of the interpreter with another reference counter, of which the kernel
-//! allows one: pytracer says so and leaves the process alone, and what it advises helps.
+//! Beside another tracer that holds a probe point of the interpreter with another reference counter, of which the kernel
+//! allows one. pytracer needs none, unless it is told to trace by the probe points: then it says so and leaves the process
+//! alone, and what it advises helps.
 
 use std::{
     fs,
@@ -14,18 +15,15 @@ use tracer::python::{
     usdt_notes::{self, UsdtNote},
 };
 
-on_pythons!([eval_alone_is_advised, ending_the_other_helps]
+on_pythons!([no_counter_is_needed]
+    cpython_3_9_bullseye: BULLSEYE_3_9,
     cpython_3_11_debian: DEBIAN_3_11,
 );
-on_pythons!([where_usdt_was_asked_for]
+on_pythons!([another_source_is_advised, ending_the_other_helps]
     cpython_3_15_sid: SID_3_15,
-);
-on_pythons!([eval_alone_is_not_advised]
-    cpython_3_9_bullseye: BULLSEYE_3_9,
 );
 
 const PROGRAM: &str = "exceptions.py";
-const EVAL: &str = "--source eval";
 
 /// A program under a copy of an interpreter: nobody else is hit by the other tracer's probe.
 struct Held {
@@ -105,33 +103,26 @@ fn counter_of_entries(elf: &Elf) -> u64 {
     offset(elf, probe_point(elf, "function__entry").semaphore.expect("it has a counter"))
 }
 
-fn eval_alone_is_advised(python: Python) {
+/// Whatever another tracer does with the probe point, everything is counted.
+fn no_counter_is_needed(python: Python) {
     for counter in [no_counter, counter_of_entries] {
         let mut held = Held::start(python, counter);
-        let said = held.refused(&[]);
-        assert!(said.ends_with("end that one, or take --source eval, which leaves this place out"), "{said}");
-        assert_traced(held.target, python, &["--source", "eval"], "eval");
+        assert_traced(held.target, python, &[], "eval+usdt");
         assert!(held.other.lives());
     }
 }
 
-fn ending_the_other_helps(python: Python) {
+fn another_source_is_advised(python: Python) {
     let mut held = Held::start(python, no_counter);
-    held.refused(&[]);
-    held.other.end();
-    assert_traced(held.target, python, &[], "eval+usdt");
-}
-
-fn where_usdt_was_asked_for(python: Python) {
-    let mut held = Held::start(python, no_counter);
-    assert!(held.refused(&["--source", "usdt"]).contains(EVAL));
+    let said = held.refused(&["--source", "usdt"]);
+    assert!(said.ends_with("end that one, or take --source eval, which leaves this place out"), "{said}");
     assert_traced(held.target, python, &[], "eval");
     assert!(held.other.lives());
 }
 
-/// Its eval loop shows no place where frames end.
-fn eval_alone_is_not_advised(python: Python) {
+fn ending_the_other_helps(python: Python) {
     let mut held = Held::start(python, no_counter);
-    let said = held.refused(&[]);
-    assert!(said.ends_with("end that one") && !said.contains(EVAL), "{said}");
+    held.refused(&["--source", "usdt"]);
+    held.other.end();
+    assert_traced(held.target, python, &["--source", "usdt"], "usdt");
 }

@@ -4,6 +4,7 @@
 //! The finders return [`Hook`]s: an address, and which registers hold what there.
 
 pub(super) mod code;
+pub(super) mod counter_sites;
 pub(super) mod eval_sites;
 pub(super) mod function_sites;
 pub(super) mod run_sites;

@@ -81,8 +81,8 @@ impl Image<'_> {
     }
 
     fn ends_of_3_11(&self, handlers: &Handlers, layout: &Layout, usdt: bool) -> Result<Ends, Lack> {
-        if usdt && let Some(end) = self.usdt_end(layout) {
-            return Ok(Ends { source: Source::EvalUsdt, unseen: Unseen::Nothing, sites: vec![end] });
+        if usdt && let Some(sites) = self.usdt_ends(handlers.table.handlers(), layout) {
+            return Ok(Ends { source: Source::EvalUsdt, unseen: Unseen::Nothing, sites });
         }
         let yields = handlers
             .opcodes

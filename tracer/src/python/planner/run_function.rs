@@ -24,8 +24,8 @@ impl Image<'_> {
             .collect();
         let mut source = Source::Eval;
         if sites.is_empty() {
-            let end = if usdt { self.usdt_end(layout) } else { None };
-            sites.push(end.ok_or(Lack::Run)?);
+            let ends = if usdt { self.usdt_ends(&[], layout) } else { None };
+            sites.extend(ends.ok_or(Lack::Run)?);
             source = Source::EvalUsdt;
         }
         sites.push(begin);

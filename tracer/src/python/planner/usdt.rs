@@ -5,10 +5,14 @@ use tracer_common::{layout::Layout, site::Unseen};
 use super::{Draft, Image, Lacks};
 use crate::python::{
     handler_table::HandlerTable,
-    machine::function_sites,
+    machine::{
+        counter_sites::{self, Counted},
+        function_sites,
+    },
     opcodes::Opcodes,
     plan::{Meaning, ProbeSite, Source},
     refusal::Lack,
+    usdt_notes::UsdtNote,
 };
 
 impl Image<'_> {
@@ -17,29 +21,51 @@ impl Image<'_> {
         if self.version.minor == 11 {
             return Err(Lack::UsdtEntry.into());
         }
-        let entry = self.usdt_site(Meaning::Start, "function__entry", layout).ok_or(Lack::Usdt)?;
-        let end = self.usdt_end(layout).ok_or(Lack::Usdt)?;
-        let mut sites = vec![entry, end];
         let opcodes = self.table.opcodes.as_ref();
         let table = opcodes.and_then(|opcodes| HandlerTable::find(self.elf, opcodes));
-        sites.extend(self.raises(table.as_ref().map_or(&[], HandlerTable::handlers)));
+        let handlers = table.as_ref().map_or(&[][..], HandlerTable::handlers);
+        let mut sites =
+            self.usdt_sites(Meaning::Start, "function__entry", handlers, layout).ok_or(Lack::Usdt)?;
+        sites.extend(self.usdt_ends(handlers, layout).ok_or(Lack::Usdt)?);
+        sites.extend(self.raises(handlers));
         let resume_opcodes = opcodes.map(Opcodes::resumes).unwrap_or_default();
         Ok(Draft { source: Source::Usdt, unseen: Unseen::Nothing, resume_opcodes, sites })
     }
 
-    pub(super) fn usdt_end(&self, layout: &Layout) -> Option<ProbeSite> {
-        self.usdt_site(Meaning::End, "function__return", layout)
+    /// `handlers`: all that is known to be in the eval loop.
+    pub(super) fn usdt_ends(&self, handlers: &[u64], layout: &Layout) -> Option<Vec<ProbeSite>> {
+        self.usdt_sites(Meaning::End, "function__return", handlers, layout)
     }
 
-    fn usdt_site(&self, meaning: Meaning, name: &str, layout: &Layout) -> Option<ProbeSite> {
+    /// Where the interpreter asks whether anybody listens at the probe, or else the probe.
+    fn usdt_sites(
+        &self,
+        meaning: Meaning,
+        name: &str,
+        handlers: &[u64],
+        layout: &Layout,
+    ) -> Option<Vec<ProbeSite>> {
         let note = self.note(name)?;
+        let counted = note.semaphore.map(|counter| Counted { probe: note.address, counter });
+        let tests = counted
+            .and_then(|counted| counter_sites::tests(self.elf, &self.functions, handlers, counted, layout));
+        match tests {
+            Some(hooks) => {
+                let what = format!("before USDT {name}");
+                hooks.into_iter().map(|hook| self.site(meaning, Some(hook), &what)).collect()
+            }
+            None => self.usdt_site(meaning, note, layout).map(|site| vec![site]),
+        }
+    }
+
+    fn usdt_site(&self, meaning: Meaning, note: &UsdtNote, layout: &Layout) -> Option<ProbeSite> {
         let semaphore_offset = note.semaphore.and_then(|address| self.elf.file_offset(address));
         let hook = if layout.frame_last_index == 0 {
             function_sites::probe_function(self.elf, &self.functions, note.address)
         } else {
             function_sites::probe_inlined(self.elf, &self.functions, note.address, layout)
         };
-        let site = self.site(meaning, hook, &format!("USDT {name}"))?;
+        let site = self.site(meaning, hook, &format!("USDT {}", note.name))?;
         Some(ProbeSite { semaphore_offset, ..site })
     }
 }
