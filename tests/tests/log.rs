@@ -6,8 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
-use tests::{Python, Target, Tracer, log, on_all_pythons, report::Report, scratch, tracer, wait};
+use tests::{
+    Python, Target, Tracer, kernel::breakpoints, log, on_all_pythons, report::Report, scratch, tracer, wait,
+};
 
 on_all_pythons!(read_by_others, reported_again, events_on_request, survives_a_kill, a_full_disk);
 
@@ -144,6 +147,52 @@ fn a_full_disk(python: Python) {
     assert_eq!(outcome.status.code(), Some(1), "{}", outcome.stderr);
     assert_eq!(outcome.any_report().calls("callee"), 300_000, "the recording goes on");
     assert!(outcome.stdout.contains("the event log stopped"), "the account says so: {}", outcome.stderr);
+}
+
+/// Each write takes 20 ms: much more comes than can be written. What waits is bounded, the rest is lost and counted, the
+/// probes go at once when the recording ends, and the log says what the report says.
+#[test]
+fn a_slow_disk() {
+    const MOST_BYTES: u64 = 400 << 20;
+    let python = Python::DEBIAN_3_11;
+    let folder = scratch();
+    let folder = folder.path().join("log");
+    let mut target = Target::start(python, "busy.py", &["--size", "4000000"]);
+    let mut strace = Command::new("strace");
+    // It traces from beside: the process that is started is pytracer.
+    strace.args(["--daemonize", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--signal=none"]);
+    strace.args(["-e", "trace=write", "-e", "inject=write:delay_enter=20ms", "-o", "/dev/null"]);
+    strace.arg(tracer::binary()).args([
+        "record",
+        "--json",
+        "--untraced",
+        "0s",
+        "--ring-size",
+        "262144",
+        "-o",
+    ]);
+    let mut tracer = Tracer::spawn(strace.arg(&folder).args(["-p", &target.pid().to_string()]));
+    tracer.attached();
+    target.work();
+    assert!(!breakpoints(python, target.pid()).is_empty(), "the test sees a breakpoint");
+    let status = format!("/proc/{}/status", tracer.pid());
+    tracer.signal(Signal::INT);
+    wait::until("the target is let go", || breakpoints(python, target.pid()).is_empty());
+    let status = std::fs::read_to_string(status).expect("pytracer is still writing");
+    let outcome = tracer.finish();
+    target.end();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+    assert!(peak * 1024 < MOST_BYTES, "{peak} kB");
+    let report = outcome.report();
+    assert!(report.account.lost > 0, "{:?}", report.account);
+    assert!(outcome.stderr.contains("lost"), "a note says so: {}", outcome.stderr);
+    let calls = report.calls("callee");
+    assert!((1..4_000_000).contains(&calls), "{calls} calls");
+    let query = "select count(*) from 'LOG/calls/*.parquet' join 'LOG/functions/*.parquet' using (function_id) \
+                 where function = 'callee' and began = 0";
+    assert_eq!(number(&log::duckdb(&folder, query)).unsigned_abs(), calls);
+    assert_eq!(again(&folder).calls("callee"), calls);
 }
 
 fn ticks(target: &mut Target) -> u64 {

@@ -1,6 +1,13 @@
 //! Wall and CPU time, against clocks read inside each function and around its calls: the truth lies between the two.
 
-use tests::{Python, Target, Tracer, on_all_pythons, program::Known, report::Report};
+use std::{
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use tests::{
+    Python, Target, Tracer, on_all_pythons, program, program::Known, report::Report, scratch, tracer,
+};
 
 on_all_pythons!(durations);
 
@@ -12,12 +19,46 @@ fn durations(python: Python) {
     let known = target.work();
     let report = tracer.report();
     target.end();
+    are_right(&report, &known);
+}
+
+/// Whoever sets the clock of the machine meanwhile: it is read for display only.
+#[test]
+fn the_time_of_day_leaps() {
+    const AN_HOUR: Duration = Duration::from_secs(3600);
+    let folder = scratch();
+    let (clock, log) = (folder.path().join("clock.so"), folder.path().join("log"));
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-o"]).arg(&clock).arg(program("leaping_clock.c"));
+    assert!(compile.status().expect("start the C compiler").success());
+
+    let mut target = Target::start(Python::DEBIAN_3_11, "durations.py", &[]);
+    let mut command = Command::new(tracer::binary());
+    command.env("LD_PRELOAD", &clock).args(["record", "--json", "--untraced", "0s", "-o"]).arg(&log);
+    let began = SystemTime::now();
+    let mut tracer = Tracer::spawn(command.args(["-p", &target.pid().to_string()]));
+    tracer.attached();
+    let known = target.work();
+    let report = tracer.report();
+    let took = began.elapsed().expect("this clock does not leap");
+    target.end();
+
+    let shown = SystemTime::UNIX_EPOCH + Duration::from_nanos(report.window.start_unix_ns);
+    let ahead = shown.duration_since(began + AN_HOUR).or_else(|_| shown.duration_since(began - AN_HOUR));
+    assert!(ahead.expect("a clock that leaps by an hour") < took, "it leaps for pytracer: {shown:?}");
+    assert!(Duration::from_nanos(report.window.duration_ns) < took, "{:?}", report.window);
+    are_right(&report, &known);
+    let again = tracer::run(["report", "--json", &log.display().to_string()]);
+    are_right(&serde_json::from_slice(&again.stdout).expect("a report is JSON"), &known);
+}
+
+fn are_right(report: &Report, known: &[Known]) {
     report.assert_lossless();
-    for fact in &known {
-        cumulative(&report, fact);
+    for fact in known {
+        cumulative(report, fact);
     }
-    own(&report, &known);
-    order(&report);
+    own(report, known);
+    order(report);
 }
 
 /// Cumulative times: the wall's to a hundredth, the processor's as well as two ways of accounting agree.

@@ -5,8 +5,8 @@
 
 mod aggregate;
 pub mod calibrate;
-mod closers;
 mod error;
+mod holders;
 mod hooks;
 mod mapped;
 mod multi;
@@ -386,7 +386,7 @@ fn windows(
     process_of: &Map,
 ) -> io::Result<(WindowSwitch, (Windows, Receiver<WindowChange>))> {
     // For any kind of site: this program asks for the cookie.
-    let program = programs.get("window_start", Site(0))?.try_clone()?;
+    let program = programs.get("window_start", Site(0))?;
     let process_of = duplicate(process_of).unwrap_or_else(|| Err(io::ErrorKind::InvalidInput.into()))?;
     let process_of = MapData::from_fd(process_of).and_then(|data| HashMap::try_from(Map::HashMap(data)));
     let windows = Windows::new(

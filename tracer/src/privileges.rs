@@ -26,6 +26,8 @@ pub enum Need {
     Trace,
     /// To go on with samples that have begun.
     Sample,
+    /// To put probes in place, and to take them away.
+    Probes,
     /// To read and write files.
     Files,
     /// To compute, and to write files of our own.
@@ -40,6 +42,7 @@ impl Need {
             Self::Record => sample | Set::PERFMON | Set::SYS_ADMIN,
             Self::Trace => sample | Set::PERFMON,
             Self::Sample => sample,
+            Self::Probes => Set::BPF | Set::PERFMON,
             Self::Files => files,
             Self::Nothing => Set::empty(),
         }
@@ -83,6 +86,7 @@ mod tests {
             let [more, less] = [pair[0].capabilities(), pair[1].capabilities()];
             assert!(more.contains(less) && more != less, "{pair:?}");
         }
+        assert!(Need::Trace.capabilities().contains(Need::Probes.capabilities()));
     }
 
     /// In a thread of its own: it can't be undone.

@@ -11,7 +11,7 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     os::{
         fd::{AsRawFd as _, BorrowedFd, OwnedFd},
@@ -244,6 +244,17 @@ impl MultiSite {
     }
 }
 
+/// The sites of a link as the kernel takes them: by the same index what belongs to one site.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    /// Offsets of the instructions in the file.
+    pub(super) offsets: &'a [u64],
+    /// Offsets of the semaphores in the file; 0: none.
+    pub(super) semaphores: &'a [u64],
+    /// What the program gets from `bpf_get_attach_cookie`.
+    pub(super) cookies: &'a [u64],
+}
+
 /// Hooks sites of one file. The probes go with the descriptor.
 ///
 /// # Errors
@@ -256,9 +267,28 @@ pub(super) fn link(
 ) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let column = |field: fn(&MultiSite) -> u64| sites.iter().map(field).collect::<Vec<u64>>();
-    let offsets = column(|site| site.offset);
-    let semaphores = column(|site| site.semaphore);
-    let cookies = column(|site| site.cookie);
+    let columns = Columns {
+        offsets: &column(|site| site.offset),
+        semaphores: &column(|site| site.semaphore),
+        cookies: &column(|site| site.cookie),
+    };
+    link_columns(program, &path, columns, target)
+}
+
+/// The same, by system calls only.
+///
+/// # Errors
+/// As `bpf(2)` gives them; `EINVAL`: the columns are not of one length.
+pub(super) fn link_columns(
+    program: BorrowedFd<'_>,
+    path: &CStr,
+    columns: Columns<'_>,
+    target: Target,
+) -> io::Result<OwnedFd> {
+    let Columns { offsets, semaphores, cookies } = columns;
+    if semaphores.len() != offsets.len() || cookies.len() != offsets.len() {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
     let create = LinkCreate {
         program: program.as_raw_fd() as u32,
         target: 0,
@@ -268,7 +298,7 @@ pub(super) fn link(
         offsets: offsets.as_ptr() as u64,
         semaphores: semaphores.as_ptr() as u64,
         cookies: cookies.as_ptr() as u64,
-        count: sites.len() as u32,
+        count: offsets.len() as u32,
         multi_flags: 0,
         pid: match target {
             Target::Pid(pid) => pid,

@@ -4,8 +4,8 @@
 use std::{
     fs::File,
     io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
-    path::{Path, PathBuf},
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
     ptr,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
@@ -20,10 +20,9 @@ use tracer_common::{
 use aya::maps::{HashMap, Map, MapData};
 
 use super::{
-    closers::{Closers, Held},
+    holders::{Held, Holders, Order},
     mapped::Mapped,
-    multi::{self, MultiSite},
-    uprobe::Target,
+    multi::MultiSite,
 };
 use crate::{
     event::{FunctionId, ProcessIndex},
@@ -38,8 +37,7 @@ pub struct Windows {
     table: Mapped<Window>,
     starts: Mapped<Starts>,
     process_of: HashMap<MapData, u32, u32>,
-    program: OwnedFd,
-    closers: Closers,
+    holders: Holders,
 }
 
 /// A process to open windows on.
@@ -48,14 +46,14 @@ pub struct WindowTarget {
     /// Process id.
     pub pid: u32,
     image: File,
-    sites: Vec<MultiSite>,
+    order: Order,
 }
 
 /// Which processes windows are to be opened on.
 #[derive(Debug)]
 pub enum WindowChange {
     /// This one too.
-    Add(WindowTarget),
+    Add(Box<WindowTarget>),
     /// Not any more on the process with this id.
     Remove(u32),
 }
@@ -87,8 +85,9 @@ impl WindowSwitch {
 
     /// Has windows opened on a process of the image that the kernel side knows by a number.
     pub(super) fn add(&self, pid: u32, path: &Path, number: u8, plan: &Plan) -> io::Result<InWindows> {
-        let target = WindowTarget { pid, image: File::open(path)?, sites: sites(number, plan) };
-        let _ = self.0.send(WindowChange::Add(target));
+        let order = Order::new(pid, &sites(number, plan))?;
+        let target = WindowTarget { pid, image: File::open(path)?, order };
+        let _ = self.0.send(WindowChange::Add(Box::new(target)));
         Ok(InWindows { pid, changes: self.0.clone() })
     }
 }
@@ -128,16 +127,16 @@ impl Windows {
     /// uprobe-multi links.
     ///
     /// # Errors
-    /// If a map can't be mapped, or the processes that take probes away can't be started.
+    /// If a map can't be mapped, or the processes that hold the probes can't be started.
     pub(super) fn new(
         table: Map,
         starts: Map,
         process_of: HashMap<MapData, u32, u32>,
-        program: OwnedFd,
+        program: &OwnedFd,
     ) -> io::Result<Self> {
         let table = Mapped::new(table, PROCESSES)?;
         let starts = Mapped::new(starts, WINDOW_FUNCTIONS)?;
-        Ok(Self { table, starts, process_of, program, closers: Closers::start()? })
+        Ok(Self { table, starts, process_of, holders: Holders::start(program)? })
     }
 
     /// Puts the probes in place; from then on starts count.
@@ -147,10 +146,8 @@ impl Windows {
     pub fn open(&mut self, target: &WindowTarget) -> io::Result<Open> {
         let unknown = |_| io::Error::from_raw_os_error(libc::ESRCH);
         let process = self.process_of.get(&target.pid, 0).map_err(unknown)?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}", target.image.as_raw_fd()));
         self.set_probes(process, 1);
-        let link = multi::link(self.program.as_fd(), &path, &target.sites, Target::Pid(target.pid));
-        let probes = link.and_then(|link| self.closers.hold(&link));
+        let probes = self.holders.open(target.image.as_fd(), &target.order);
         let probes = probes.inspect_err(|_| self.set_probes(process, 0))?;
         let open = Open { process, probes, beyond: self.window(process).beyond };
         self.set_open(process, 1);
@@ -163,7 +160,7 @@ impl Windows {
     /// If the process that was to take them away is gone; then they went with it.
     pub fn close(&mut self, open: Open) -> io::Result<Counted> {
         self.set_open(open.process, 0);
-        let closed = self.closers.close(open.probes);
+        let closed = self.holders.close(open.probes);
         thread::sleep(TAIL);
         self.set_probes(open.process, 0);
         closed?;

@@ -124,7 +124,7 @@ pub(super) fn costs(hit_ns: u64, sample_rate: u32) -> Costs {
 
 /// A process and its budget.
 struct Process {
-    target: WindowTarget,
+    target: Box<WindowTarget>,
     budget: Budget,
     next: Next,
     due: Instant,
