@@ -20,7 +20,9 @@ const PACKAGE: &str = "tracer-ebpf";
 const SKIP: &str = "PYTRACER_SKIP_BPF";
 
 fn main() -> Result<()> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?;
+    // Asked at run time: the sources may have been moved since this script was compiled.
+    let package = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("read CARGO_MANIFEST_DIR")?);
+    let workspace = package.parent().context("find the workspace")?;
     let out = PathBuf::from(env::var_os("OUT_DIR").context("read OUT_DIR")?);
     watch(workspace);
     let object = out.join(PACKAGE);
