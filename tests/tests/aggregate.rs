@@ -2,10 +2,14 @@
 //!
 //! That counts are the interpreter's own in this way too is tested with all others, in `counts.rs`.
 
-use tests::{Both, Python, Target, Tracer, kernel, on_all_pythons, on_pythons, report::Report, truth};
+use std::{fs, process::Command};
+
+use tests::{
+    Both, Python, Target, Tracer, kernel, on_all_pythons, on_pythons, program, report::Report, truth,
+};
 
 on_pythons! {
-    [same_memory, same_in_waits, same_of_silent_threads, same_of_children]
+    [same_memory, same_in_waits, same_of_silent_threads, same_of_children, same_when_preempted]
     cpython_3_8_shared: SHARED_3_8,
     cpython_3_11_debian: DEBIAN_3_11,
     cpython_3_13_sid: SID_3_13,
@@ -42,6 +46,23 @@ fn same_of_silent_threads(python: Python) {
 fn same_of_children(python: Python) {
     let both = Both::of(Target::start(python, "forks.py", &[]), &[]);
     assert!(both.added_up.processes.len() >= 2, "{:?}", both.added_up.processes);
+}
+
+/// Another program wants the same processor, so that threads are switched out at any moment: on preemptible kernels amid a
+/// probe, too.
+fn same_when_preempted(python: Python) {
+    let status = fs::read_to_string("/proc/self/status").expect("read the processors that may be used");
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("a list");
+    let cpu = allowed.trim().split([',', '-']).next().expect("a number");
+    let start = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", cpu]).args(python.words()).arg(program(name)).args(arguments);
+        Target::spawn(&mut command)
+    };
+    let mut other = start("busy.py", &["--size", "1000000000"]);
+    other.go();
+    Both::of(start("threads.py", &[]), &[]);
+    other.kill();
 }
 
 fn nothing_is_lost_in_a_full_ring_buffer(python: Python) {

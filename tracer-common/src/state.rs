@@ -67,10 +67,13 @@ pub struct Thread {
     pub resumed: [ResumedAt; RESUMED],
     /// Records lost since the last one sent.
     pub lost: u64,
+    /// `off_cpu_ns` as of the time of its last event. A program can itself be switched out after that: what it is off its
+    /// CPU then belongs to the time after the event.
+    pub off_cpu_at_event_ns: u64,
     /// Thread id.
     pub tid: u32,
     /// Unused.
-    pub pad: [u32; 13],
+    pub pad: [u32; 11],
 }
 
 const _: () = assert!(size_of::<Thread>() == 320);

@@ -169,21 +169,16 @@ pub(crate) fn reset(slot: u32) {
     }
 }
 
-/// Goes on to the time of an event, never back. A thread can be switched out between the taking of the time and of the
-/// counters: no call is charged more time off CPU than it took, the rest waits for the next.
+/// Goes on to the time of an event, never back. Time off CPU counts from the thread's slot on, its calls from when it was
+/// first heard of: none is charged more than it took, the rest waits for the next.
 #[inline(always)]
 fn advance(thread: &Thread, stack: &mut Stack, time_ns: u64) {
     let elapsed = time_ns.saturating_sub(stack.now.wall_ns);
     stack.now.wall_ns += elapsed;
-    // Where events are sent, too, what was sent with them.
-    let (off_cpu_ns, faults) = if streaming() {
-        (thread.sent_off_cpu_ns, thread.sent_faults)
-    } else {
-        (thread.off_cpu_ns, thread.faults)
-    };
-    let due = off_cpu_ns.saturating_sub(stack.now.off_cpu_ns);
+    let due = thread.off_cpu_at_event_ns.saturating_sub(stack.now.off_cpu_ns);
     stack.now.off_cpu_ns += if due < elapsed { due } else { elapsed };
-    stack.now.faults = faults;
+    // Where events are sent, too, what was sent with them.
+    stack.now.faults = if streaming() { thread.sent_faults } else { thread.faults };
 }
 
 /// Makes a thread's stack what the interpreter has: frames that [`chain::hold`] has put down.

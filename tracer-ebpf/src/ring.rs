@@ -158,7 +158,7 @@ pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from
             return;
         }
     }
-    if (thread.off_cpu_ns != thread.sent_off_cpu_ns || thread.faults != thread.sent_faults)
+    if (thread.off_cpu_at_event_ns != thread.sent_off_cpu_ns || thread.faults != thread.sent_faults)
         && !send_counters(slot, thread, event.time_ns)
     {
         lose(thread);
@@ -180,10 +180,10 @@ pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from
     }
 }
 
-/// Sends a thread's running totals.
+/// Sends a thread's running totals, its time off CPU as of its event: however often they are sent for that.
 #[inline(always)]
 pub(crate) fn send_counters(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
-    let (off_cpu_ns, faults) = (thread.off_cpu_ns, thread.faults);
+    let (off_cpu_ns, faults) = (thread.off_cpu_at_event_ns, thread.faults);
     let header = Header { time_ns, value: 0, thread: slot as u16, kind: kind::COUNTERS, flags: 0 };
     let sent = send(CountersRecord { header, off_cpu_ns, faults });
     if sent {

@@ -1,5 +1,7 @@
 //! From a hit to the slot of the thread that runs: kept per CPU by `sched_switch`, made on first sight.
 
+use core::ptr;
+
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::generated::bpf_ktime_get_ns, programs::ProbeContext};
 use tracer_common::{
     limits,
@@ -25,6 +27,21 @@ pub(crate) const UNTRACED: u32 = u32::MAX;
 pub(crate) fn now() -> u64 {
     // SAFETY: no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// Now, as the time of an event of the running thread, whose off-CPU time is noted as of the same moment: a switch between
+/// the two is seen, and the time taken anew.
+#[inline(always)]
+pub(crate) fn event_time(thread: &mut Thread) -> u64 {
+    let off_cpu = |thread: &Thread| {
+        // SAFETY: a field of a live map value, which `sched_switch` may change.
+        unsafe { ptr::read_volatile(&raw const thread.off_cpu_ns) }
+    };
+    let before = off_cpu(thread);
+    let time_ns = now();
+    let after = off_cpu(thread);
+    thread.off_cpu_at_event_ns = after;
+    if after == before { time_ns } else { now() }
 }
 
 /// Slot of the running thread as `sched_switch` noted it; `None`: unknown or not traced.
@@ -136,13 +153,13 @@ pub(crate) fn new_process(pid: u32) -> u32 {
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
     // SAFETY: a live map value that nobody else uses yet: its index was free.
     unsafe {
-        core::ptr::write_bytes(entry, 0, 1);
+        ptr::write_bytes(entry, 0, 1);
         (*entry).pid = pid;
         (*entry).number = add_total(total::SPACES, 1) as u32 + 1;
     }
     if let Some(sums) = PROCESS_SUMS.get_ptr_mut(process) {
         // SAFETY: as above.
-        unsafe { core::ptr::write_bytes(sums, 0, 1) };
+        unsafe { ptr::write_bytes(sums, 0, 1) };
     }
     process
 }
@@ -172,7 +189,7 @@ pub(crate) fn new_slot(process: u32, tid: u32, switched_out_ns: u64) -> u32 {
     let Some(entry) = THREADS.get_ptr_mut(slot) else { return 0 };
     // SAFETY: a live map value that nobody else uses yet: the slot was free.
     unsafe {
-        core::ptr::write_bytes(entry, 0, 1);
+        ptr::write_bytes(entry, 0, 1);
         (*entry).process = process;
         (*entry).tid = tid;
         (*entry).switched_out_ns = switched_out_ns;

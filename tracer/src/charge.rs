@@ -221,8 +221,8 @@ impl Meter {
         let elapsed = time_ns.saturating_sub(self.now.wall_ns);
         self.now.wall_ns += elapsed;
         if self.off_cpu_due_ns > 0 {
-            // A thread can be switched out between the taking of the time and of the counters: no call is
-            // charged more time off CPU than it took, the rest waits for the next.
+            // Its slot can be older than what is known of the thread: no call is charged more time off CPU than it
+            // took, the rest waits for the next.
             let off_cpu = self.off_cpu_due_ns.min(elapsed);
             self.now.off_cpu_ns += off_cpu;
             self.off_cpu_due_ns -= off_cpu;

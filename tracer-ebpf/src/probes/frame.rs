@@ -1,7 +1,5 @@
 //! Hits in the interpreter: frames that start, end, yield or raise, and code objects that are freed.
 
-use core::ptr;
-
 use aya_ebpf::programs::ProbeContext;
 use aya_log_ebpf::debug;
 use tracer_common::{
@@ -18,24 +16,12 @@ use crate::{
     registers,
     ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
     site,
-    thread::{self, now},
+    thread::{self, event_time, now},
     verifier::hidden,
 };
 
 /// Where frames are left, a thread's first hits are checked; where they start, every new instruction is.
 const SELF_CHECKED: u64 = 1000;
-
-/// Now, such that the thread's off-CPU time is as of the same moment: a switch between the two is seen and retried.
-#[inline(always)]
-fn consistent_now(thread: &Thread) -> u64 {
-    let off_cpu = || {
-        // SAFETY: a field of a live map value, which `sched_switch` may change.
-        unsafe { ptr::read_volatile(&raw const thread.off_cpu_ns) }
-    };
-    let before = off_cpu();
-    let time_ns = now();
-    if off_cpu() == before { time_ns } else { now() }
-}
 
 /// A frame begins or is resumed.
 #[inline(always)]
@@ -71,7 +57,7 @@ pub(crate) fn start(ctx: &ProbeContext) {
         return;
     }
     let flags = if answer & cached::RESUMED != 0 { flag::RESUMED } else { 0 };
-    let time_ns = consistent_now(thread);
+    let time_ns = event_time(thread);
     let event =
         FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame, caller: None };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
@@ -185,7 +171,7 @@ fn leave(ctx: &ProbeContext, kind: u8) {
     if filtering() && frame_is_unwanted(site::exact(ctx).image(), thread.process, frame) {
         return;
     }
-    let time_ns = consistent_now(thread);
+    let time_ns = event_time(thread);
     let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: None };
     emit(slot, thread, event, ChainFrom::Frame(frame));
 }
@@ -236,7 +222,7 @@ pub(crate) fn raise(ctx: &ProbeContext) {
     if function::is_unwanted(answer) {
         return;
     }
-    let time_ns = consistent_now(thread);
+    let time_ns = event_time(thread);
     let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };
     let event =
         FrameEvent { time_ns, kind: kind::RAISE, flags, function: function::id(answer), frame, caller: None };

@@ -108,7 +108,7 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
     if old_tid != tid {
         // Not the first thread has called exec: it goes on under the first one's id.
         leave(old_tid, pid, time_ns);
-    } else if let Some((slot, thread)) = slot(tid) {
+    } else if let Some((slot, thread)) = ending(tid) {
         // The calls that end here are charged what the thread has used until now.
         if streaming() && thread.state & thread_state::ANNOUNCED != 0 && !send_counters(slot, thread, time_ns)
         {
@@ -154,7 +154,7 @@ pub(crate) fn exit(ctx: &BtfTracePointContext) {
 /// Takes the running thread's slot away, if it has one under this id, and sends what is left of it.
 #[inline(never)]
 fn leave(tid: u32, pid: u32, time_ns: u64) -> u32 {
-    let Some((slot, thread)) = slot(tid) else { return 0 };
+    let Some((slot, thread)) = ending(tid) else { return 0 };
     with_process(thread.process, |process: *mut Process| {
         // SAFETY: a live map value, aligned to 8.
         unsafe { atomic_add(&raw mut (*process).hits, thread.hits) };
@@ -179,13 +179,16 @@ fn leave(tid: u32, pid: u32, time_ns: u64) -> u32 {
     1
 }
 
+/// Slot and state of the running thread, all calls of which end now.
 #[inline(always)]
-fn slot(tid: u32) -> Option<(u32, &'static mut Thread)> {
+fn ending(tid: u32) -> Option<(u32, &'static mut Thread)> {
     // SAFETY: live map values, of the running thread.
-    unsafe {
+    let (slot, thread) = unsafe {
         let slot = *TASKS.get_ptr(tid)?;
-        Some((slot, &mut *THREADS.get_ptr_mut(slot)?))
-    }
+        (slot, &mut *THREADS.get_ptr_mut(slot)?)
+    };
+    thread.off_cpu_at_event_ns = thread.off_cpu_ns;
+    Some((slot, thread))
 }
 
 /// Is no other thread of the running process left? (`signal_struct.live` counts them and is already down.)
