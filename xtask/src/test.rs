@@ -49,6 +49,7 @@ pub(crate) struct Options {
 
 /// Runs the checks and prints the sum; true if all went well.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    options.place.refuse_kernel(options.filter.as_deref())?;
     setup::all()?;
     let mut session = Session { filter: options.filter.clone(), ..Session::default() };
     if options.filter.is_none() {
