@@ -7,7 +7,7 @@ use std::{
     io::{BufRead as _, BufReader, PipeReader},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -21,7 +21,10 @@ use crate::{
     place::Place,
     privilege, setup,
     tally::Tally,
-    vm::{self, Kernel, Machine},
+    vm::{
+        Kernel, Machine,
+        tests::{OF_EVERY_KERNEL, Selection, command as vm_command},
+    },
 };
 
 /// The tests that need nothing but the sources.
@@ -33,7 +36,7 @@ const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
 /// How long tests in a virtual machine may take.
 const VM_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// If this is set, an interpreter of the table that is not on the machine is a failure.
+/// If this is set, an interpreter of the table that is not on the machine is a failure, and a kernel that can't be had.
 const ALL_PYTHONS: &str = "PYTRACER_ALL_PYTHONS";
 
 #[derive(Args)]
@@ -43,6 +46,9 @@ pub(crate) struct Options {
     without_kernel: bool,
     #[command(flatten)]
     place: Place,
+    /// Run only what has to work on every kernel, in a virtual machine of each; it is a part of all tests
+    #[arg(long, conflicts_with_all = ["without_kernel", "host", "vm", "filter"])]
+    every_kernel: bool,
     /// Run only the tests whose name holds this; no format, no lints
     filter: Option<String>,
 }
@@ -50,6 +56,12 @@ pub(crate) struct Options {
 /// Runs the checks and prints the sum; true if all went well.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     options.place.refuse_kernel(options.filter.as_deref())?;
+    if options.every_kernel {
+        setup::demo()?;
+        let mut session = Session::default();
+        session.every_kernel()?;
+        return Ok(session.end());
+    }
     setup::all()?;
     let mut session = Session { filter: options.filter.clone(), ..Session::default() };
     if options.filter.is_none() {
@@ -64,47 +76,31 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         step(&format!("{count} tests of the kernel side are left out, as asked for"));
     } else {
         session.kernel(&options.place)?;
-    }
-    for note in &session.notes {
-        step(note);
-    }
-    for failure in &session.failures {
-        eprintln!("error: {failure}");
-    }
-    match session.in_vm {
-        None => println!("{}", session.tally),
-        Some((kernel, tally)) => {
-            println!("{} on this machine; {tally} on {} in a virtual machine", session.tally, kernel.name);
+        if options.filter.is_none() {
+            session.every_kernel()?;
         }
     }
-    let failed = session.tally.failed + session.in_vm.map_or(0, |(_, tally)| tally.failed);
-    Ok(session.failures.is_empty() && failed == 0)
+    Ok(session.end())
 }
 
 /// Runs the usual tests of the kernel side in a virtual machine.
 pub(crate) fn vm_tests(kernel: Kernel) -> Result<Tally> {
     let mut session = Session::default();
     let ran = session.kernel_in(kernel);
-    match session.in_vm {
-        Some((_, tally)) if tally.failed > 0 => Ok(tally),
-        in_vm => ran.map(|()| in_vm.map(|(_, tally)| tally).unwrap_or_default()),
-    }
+    session.result(ran)
 }
 
 /// Runs the tests of the kernel side that are in one file and whose names hold the filter.
 pub(crate) fn kernel_tests(file: &str, filter: &str) -> Result<Tally> {
     let mut session = Session { filter: Some(filter.to_owned()), ..Session::default() };
     let ran = session.tests(&["--package", "tests", "--test", file], Runner::OfKernel(privilege::runner()?));
-    // A failed test is part of the result; that they could not be run is none.
-    if session.tally.failed > 0 { Ok(session.tally) } else { ran.map(|()| session.tally) }
+    session.result(ran)
 }
 
 #[derive(Default)]
 struct Session {
     filter: Option<String>,
     tally: Tally,
-    /// What ran in a virtual machine.
-    in_vm: Option<(Kernel, Tally)>,
     failures: Vec<String>,
     /// What was left out, and why.
     notes: Vec<String>,
@@ -122,6 +118,23 @@ enum Runner {
 }
 
 impl Session {
+    /// Says what came out, the sum at last. Did all go well?
+    fn end(&self) -> bool {
+        for note in &self.notes {
+            step(note);
+        }
+        for failure in &self.failures {
+            eprintln!("error: {failure}");
+        }
+        println!("{}", self.tally);
+        self.failures.is_empty() && self.tally.failed == 0
+    }
+
+    /// What tests came to. A failed test is part of it; that they could not be run is not.
+    fn result(&self, ran: Result<()>) -> Result<Tally> {
+        if self.tally.failed > 0 { Ok(self.tally) } else { ran.map(|()| self.tally) }
+    }
+
     fn check(&mut self, what: &str, result: Result<()>) {
         if let Err(error) = result {
             self.failures.push(format!("{what}: {error:#}"));
@@ -150,7 +163,7 @@ impl Session {
             self.leave_out_missing()?;
             self.tests(&KERNEL_TESTS, Runner::OfKernel(runner))
         });
-        if ran.is_err() && self.in_vm.is_none() && self.tally == before {
+        if ran.is_err() && self.tally == before {
             self.leave_out()?;
         }
         self.check("the tests of the kernel side (`--without-kernel` leaves them out)", ran);
@@ -159,22 +172,58 @@ impl Session {
 
     /// Runs tests of the kernel side in a virtual machine: without a filter those of [`vm::tests`].
     fn kernel_in(&mut self, kernel: Kernel) -> Result<()> {
-        let words = vm::tests::command(self.filter.as_deref())?;
-        let (reader, writer) = std::io::pipe().context("make a pipe")?;
-        let errors = writer.try_clone().context("share the pipe")?;
-        let machine = Machine::start(kernel, &words, VM_LIMIT, writer.into(), errors.into())?;
-        let ended = thread::spawn(move || machine.wait());
-        let mut tally = shown(reader)?;
+        let words = vm_command(self.filter.as_deref().map_or(Selection::Usual, Selection::Named))?;
+        let before = self.tally;
+        let ran = self.in_vm(kernel, &words);
         // What the selection, or the filter, leaves out is told as one sum.
-        tally.skipped =
-            (self.names_of_kernel_tests()?.len() as u64).saturating_sub(tally.passed + tally.failed);
-        self.in_vm = Some((kernel, tally));
-        if tally.skipped > 0 {
+        let run = self.tally.passed + self.tally.failed - before.passed - before.failed;
+        let skipped = (self.names_of_kernel_tests()?.len() as u64).saturating_sub(run);
+        self.tally.skipped += skipped;
+        if skipped > 0 {
             self.notes.push(format!(
-                "tests skipped: {}; in a virtual machine a selection runs (xtask/src/vm/tests.rs)",
-                tally.skipped
+                "tests skipped: {skipped}; in a virtual machine a selection runs (xtask/src/vm/tests.rs)"
             ));
         }
+        ran
+    }
+
+    /// Runs under each kernel what has to work on all of them. A kernel that can't be had is treated as an interpreter.
+    fn every_kernel(&mut self) -> Result<()> {
+        build::release()?;
+        let words = vm_command(Selection::OfEveryKernel)?;
+        for kernel in Kernel::ALL {
+            let ran = match setup::vm(kernel) {
+                Err(why) if !all_wanted() => {
+                    let count = names(&["--package", "tests", "--test", OF_EVERY_KERNEL], None)?.len() as u64;
+                    self.notes.push(format!("tests skipped: {count}; Linux {}: {why:#}", kernel.name));
+                    self.tally.skipped += count;
+                    continue;
+                }
+                Err(why) => Err(why),
+                Ok(_) => self.in_vm(kernel, &words),
+            };
+            self.check(&format!("the tests under Linux {}", kernel.name), ran);
+        }
+        Ok(())
+    }
+
+    /// Runs a command of tests in a virtual machine, shows what they say, and adds up their summaries.
+    fn in_vm(&mut self, kernel: Kernel, words: &[String]) -> Result<()> {
+        let (reader, writer) = std::io::pipe().context("make a pipe")?;
+        let errors = writer.try_clone().context("share the pipe")?;
+        let start = Instant::now();
+        let machine = Machine::start(kernel, words, VM_LIMIT, writer.into(), errors.into())?;
+        let ended = thread::spawn(move || machine.wait());
+        let tally = shown(reader)?;
+        // What these leave out depends on what was selected; the caller knows.
+        self.tally += Tally { skipped: 0, ..tally };
+        self.notes.push(format!(
+            "in a virtual machine with Linux {}: {} passed, {} failed, in {} s",
+            kernel.name,
+            tally.passed,
+            tally.failed,
+            start.elapsed().as_secs()
+        ));
         match ended.join() {
             Ok(Ok(0)) => Ok(()),
             Ok(Ok(status)) => bail!("they ended with exit status {status} in the virtual machine"),
@@ -192,7 +241,7 @@ impl Session {
 
     /// Counts the tests of interpreters that are not here as skipped, unless all have to be here.
     fn leave_out_missing(&mut self) -> Result<()> {
-        if std::env::var_os(ALL_PYTHONS).is_some_and(|value| !value.is_empty()) {
+        if all_wanted() {
             return Ok(());
         }
         let names = self.names_of_kernel_tests()?;
@@ -211,10 +260,7 @@ impl Session {
     }
 
     fn names_of_kernel_tests(&self) -> Result<Vec<String>> {
-        let mut list = cargo();
-        list.args(["test", "--quiet"]).args(KERNEL_TESTS).arg("--").args(&self.filter).arg("--list");
-        let list = capture(&mut list)?;
-        Ok(list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+        names(&KERNEL_TESTS, self.filter.as_deref())
     }
 
     /// Runs tests with nextest, which keeps them apart, or else with cargo alone.
@@ -260,6 +306,19 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Must everything be there that tests are for?
+fn all_wanted() -> bool {
+    std::env::var_os(ALL_PYTHONS).is_some_and(|value| !value.is_empty())
+}
+
+/// The names of tests, all or those that hold the filter.
+fn names(selection: &[&str], filter: Option<&str>) -> Result<Vec<String>> {
+    let mut list = cargo();
+    list.args(["test", "--quiet"]).args(selection).arg("--").args(filter).arg("--list");
+    let list = capture(&mut list)?;
+    Ok(list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 /// Shows what test runners say, and adds up their summaries.

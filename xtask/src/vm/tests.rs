@@ -29,13 +29,28 @@ const LEFT_OUT: &str = "killed_while_letting_go";
 /// By how much tests wait longer there.
 const PATIENCE: u32 = 10;
 
-/// The words of a command that runs tests: the usual ones, or all whose names hold the filter.
-pub(crate) fn command(filter: Option<&str>) -> Result<Vec<String>> {
-    let run = built(filter)?.into_iter().map(|(name, binary)| {
+/// The file of tests that run under every kernel.
+pub(crate) const OF_EVERY_KERNEL: &str = "every_kernel";
+
+/// Which tests.
+#[derive(Clone, Copy)]
+pub(crate) enum Selection<'a> {
+    /// Those that see what differs between kernels.
+    Usual,
+    /// All whose names hold this.
+    Named(&'a str),
+    /// What has to work on every kernel: less than a minute.
+    OfEveryKernel,
+}
+
+/// The words of a command that runs tests.
+pub(crate) fn command(selection: Selection<'_>) -> Result<Vec<String>> {
+    let run = built(selection)?.into_iter().map(|(name, binary)| {
         let usual = SELECTED.iter().find(|(file, _)| *file == name).map_or("", |(_, tests)| tests);
-        let words = match filter {
-            Some(filter) => quoted(filter),
-            None => format!("--skip {LEFT_OUT} {}", quoted(usual)),
+        let words = match selection {
+            Selection::Usual => format!("--skip {LEFT_OUT} {}", quoted(usual)),
+            Selection::Named(filter) => quoted(filter),
+            Selection::OfEveryKernel => String::new(),
         };
         let binary = quoted(&binary.display().to_string());
         format!("echo 'tests of {name}'\n{binary} --test-threads=1 {words} || status=1\n")
@@ -45,7 +60,7 @@ pub(crate) fn command(filter: Option<&str>) -> Result<Vec<String>> {
 }
 
 /// Builds the tests; names and binaries.
-fn built(filter: Option<&str>) -> Result<Vec<(String, PathBuf)>> {
+fn built(selection: Selection<'_>) -> Result<Vec<(String, PathBuf)>> {
     #[derive(Deserialize)]
     struct Message {
         target: Option<Target>,
@@ -58,9 +73,10 @@ fn built(filter: Option<&str>) -> Result<Vec<(String, PathBuf)>> {
     }
     let mut build = cargo();
     build.args(["test", "--no-run", "--quiet", "--message-format=json", "--package", "tests"]);
-    match filter {
-        Some(_) => build.args(["--test", "*"]),
-        None => build.args(SELECTED.iter().flat_map(|(file, _)| ["--test", file])),
+    match selection {
+        Selection::Usual => build.args(SELECTED.iter().flat_map(|(file, _)| ["--test", file])),
+        Selection::Named(_) => build.args(["--test", "*"]),
+        Selection::OfEveryKernel => build.args(["--test", OF_EVERY_KERNEL]),
     };
     print(&build);
     let mut tests = Vec::new();

@@ -1,0 +1,54 @@
+//! What has to work on every kernel: each way to trace loads its programs, and counts truly. `cargo xtask test` runs this
+//! in a virtual machine of each kernel, too: their verifiers have limits of their own, and our programs are close to some
+//! (before Linux 6.13 the stacks of all functions under way share 512 bytes).
+//!
+//! One interpreter stands for all: the programs are the same, and those for a single kind of site are a part of those for
+//! all kinds, which kernels without uprobe-multi links load.
+
+use serde_json::Value;
+use tests::{Both, Python, Target, Tracer, report::Report, scratch, tracer};
+
+fn target(calls: u32) -> Target {
+    Target::start(Python::DEBIAN_3_11, "busy.py", &["--size", &calls.to_string()])
+}
+
+#[test]
+fn sums_of_the_kernel() {
+    let (known, report) = Tracer::work_of(target(1000), &["--aggregate", "kernel"]);
+    report.assert_known(&known);
+}
+
+#[test]
+fn events_and_their_log() {
+    let folder = scratch();
+    let log = folder.path().join("log").display().to_string();
+    let (known, report) = Tracer::work_of(target(1000), &["--aggregate", "stream", "-o", &log]);
+    report.assert_known(&known);
+    let output = tracer::run(["report", &log, "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let logged: Report = serde_json::from_slice(&output.stdout).expect("a report");
+    logged.assert_known(&known);
+}
+
+#[test]
+fn sums_and_events() {
+    let both = Both::of(target(1000), &[]);
+    for report in both.reports() {
+        report.assert_known(&both.known);
+    }
+}
+
+#[test]
+fn samples() {
+    let mut target = target(1_000_000);
+    let tracer = Tracer::attach(&[&target], &["--source", "sample", "--rate", "997"]);
+    target.work();
+    let outcome = tracer.interrupt();
+    target.end();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("a report");
+    let rows = report["functions"].as_array().expect("there are functions");
+    let of_loop = rows.iter().find(|row| row["function"] == "loop").expect("it was seen");
+    assert!(of_loop["samples"].as_u64() > Some(10), "{of_loop}");
+    assert_eq!((&of_loop["calls"], &report["account"]["lost"]), (&Value::Null, &0.into()));
+}
