@@ -14,7 +14,7 @@ use tracer_common::{
     state::total,
 };
 
-use super::{AttachError, Kernel, mapped::Mapped, take};
+use super::{AttachError, Kernel, mapped::Mapped, maps::take};
 use crate::{
     aggregate::{OpenStack, PAGE_BYTES},
     event::{FunctionId, ProcessIndex, Slot},

@@ -18,7 +18,8 @@ use tracer_common::{
 use super::{
     AttachError, Kernel,
     error::{program_error, site_error},
-    multi, release, uprobe,
+    load::uprobe,
+    multi, release,
     uprobe::{Target, Uprobe, UprobeSpec},
     windows::InWindows,
 };

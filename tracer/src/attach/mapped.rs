@@ -4,7 +4,7 @@ use std::{io, marker::PhantomData, os::fd::AsFd as _, ptr};
 
 use aya::maps::Map;
 
-use super::map_data;
+use super::maps::map_data;
 use crate::mapping::Mapping;
 
 /// All values of an array map.

@@ -18,7 +18,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tracer_common::state::total;
+use tracer_common::state::{Thread, total};
 
 use self::{
     aggregate::Added,
@@ -27,12 +27,12 @@ use self::{
     images::{Image, ImageKey},
     sampling::Sampler,
 };
-use super::{note, thread_totals};
+use super::note;
 use crate::{
     attach::{Hooks, Kernel, monotonic_ns},
     discover::{self, Found, PlanCache, PythonProcess},
     engine::{Engine, Message},
-    event::{Event, ProcessIndex},
+    event::{Event, ProcessIndex, Slot},
     pipeline::{ProcessAbout, ProcessTotals, ThreadTotals},
     python::plan::{Plan, SourceChoice, Wanted},
     select::Selectors,
@@ -333,6 +333,15 @@ fn totals(process: ProcessIndex, state: &tracer_common::state::Process) -> Proce
         mismatches: state.mismatches,
         no_slot: state.no_slot,
     }
+}
+
+/// Off-CPU time of a thread as of `end_ns`.
+fn thread_totals(thread: Slot, state: &Thread, end_ns: u64) -> ThreadTotals {
+    let out_ns = match state.switched_out_ns {
+        0 => 0,
+        since => end_ns.saturating_sub(since),
+    };
+    ThreadTotals { thread, off_cpu_ns: state.off_cpu_ns + out_ns, faults: state.faults }
 }
 
 fn is_alive(pid: u32, start_ticks: u64) -> bool {

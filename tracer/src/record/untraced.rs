@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use log::debug;
 
-use super::{Options, Outcome, Session, Stop, Targets, note};
+use super::{Options, Outcome, Targets, note, session::Session, stop::Stop};
 use crate::{
     log::recording::Recording,
     python::plan::{SourceChoice, Wanted},

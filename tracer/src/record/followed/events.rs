@@ -4,7 +4,7 @@ use bytes::Bytes;
 use log::debug;
 use tracer_common::{record::kind, state::Thread};
 
-use super::{Followed, is_alive, totals};
+use super::{Followed, is_alive, thread_totals, totals};
 use crate::{
     attach::monotonic_ns,
     decode::{decode, kind_of},
@@ -13,7 +13,6 @@ use crate::{
     event::{Event, ProcessIndex},
     filter::FunctionFilter,
     receive::records,
-    record::thread_totals,
 };
 
 impl Followed {

@@ -10,11 +10,10 @@ use std::{
 use rustc_hash::FxHashMap;
 use tracer_common::state::{Thread, cached, thread_state};
 
-use super::{Followed, Process, images::Image};
+use super::{Followed, Process, images::Image, thread_totals};
 use crate::{
     decode, discover,
     event::{Cause, Event, FrameEvent, FunctionId, Member, ProcessIndex, Slot},
-    record::thread_totals,
     unwind::{PythonStack, PythonThread, Unwinder},
 };
 

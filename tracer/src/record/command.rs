@@ -1,0 +1,52 @@
+//! The command that is traced from its first function: it is held until probes are in place, then waited for.
+
+use std::{os::unix::process::ExitStatusExt as _, process::Child};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::sync::oneshot;
+
+use super::Targets;
+use crate::{
+    discover::{self, NotTraceable},
+    launch::{Held, Step, exit_code},
+    text::shown,
+};
+
+/// Starts the command, if one is to be traced, and holds it where it becomes a Python process.
+pub(super) fn hold(targets: &Targets) -> Result<Option<Held>> {
+    let Targets::Command(command) = targets else { return Ok(None) };
+    let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let held = Held::start(command).with_context(|| format!("start `{}`", shown(&name)))?;
+    while let Err(reason) = discover::inspect(held.pid()) {
+        if !matches!(reason, NotTraceable::NotPython { .. }) {
+            return Err(reason.into());
+        }
+        if let Step::Ended(status) = held.next_exec()? {
+            bail!(
+                "`{}` ended with status {} and never became a Python process: name the interpreter itself, or attach to a running one with -p",
+                shown(&name),
+                exit_code(status)
+            );
+        }
+    }
+    Ok(Some(held))
+}
+
+/// Waits for it in a thread of its own, which tells its exit code.
+pub(super) fn wait_for(mut child: Child) -> oneshot::Receiver<u8> {
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        if let Ok(status) = child.wait() {
+            let _ = tell.send(exit_code(status.into_raw()));
+        }
+    });
+    told
+}
+
+/// Its exit code, once it has ended; never where there is no command.
+pub(super) async fn ended(child: &mut Option<oneshot::Receiver<u8>>) -> Option<u8> {
+    match child {
+        Some(told) => told.await.ok(),
+        None => std::future::pending().await,
+    }
+}
