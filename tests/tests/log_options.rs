@@ -5,14 +5,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use tests::{Python, Target, Tracer, log, report::Report, scratch, tracer};
+use tests::{Python, Target, Tracer, log, report::Report, scratch, tracer, wait};
 
 tests::on_pythons! { [
     a_thinned_log_has_the_same_report,
     totals_are_all_of_a_report,
+    sums_grow_in_one_segment_and_survive_a_kill,
     the_oldest_rows_go,
     rows_of_events_are_not_chosen,
     threads_have_their_names
@@ -103,6 +105,37 @@ fn totals_are_all_of_a_report(python: Python) {
             .map(|entry| entry.expect("list the log").file_name().to_string_lossy().into_owned())
             .collect();
         assert_eq!(tables, ["functions", "recording.json", "thinned", "threads"].map(Into::into).into());
+    }
+}
+
+/// Whoever reads meanwhile finds more each time, and what a killed tracer leaves is all until a second before.
+fn sums_grow_in_one_segment_and_survive_a_kill(python: Python) {
+    const SUM: &str = "select coalesce(sum(calls), 0)::bigint from 'LOG/thinned/*.parquet' \
+                       join 'LOG/functions/*.parquet' using (function_id) where function = 'tick'";
+    for arguments in [&["--log", "totals"][..], &["--min-duration", "10ms"]] {
+        let folder = scratch();
+        let folder = folder.path().join("log");
+        let mut target = Target::start(python, "steady.py", &[]);
+        let path = folder.display().to_string();
+        let tracer = Tracer::attach(&[&target], &[&["-o", &path], arguments].concat());
+        target.go();
+        let mut ticks = || target.known().last().map_or(0, |fact| fact.calls);
+        wait::until("the program has worked for a while", || ticks() >= 500);
+        let (mut sums, begun) = (vec![0], Instant::now());
+        while begun.elapsed() < Duration::from_secs(3) {
+            sums.push(number(&folder, SUM));
+        }
+        assert!(sums.is_sorted() && sums.iter().collect::<BTreeSet<_>>().len() > 2, "{sums:?}");
+        let (kept, then) = (ticks(), Instant::now());
+        wait::until("more than a second has passed", || then.elapsed() > Duration::from_millis(1500));
+        tracer.kill();
+        let left = number(&folder, SUM);
+        assert!(left >= kept && left <= ticks() + 100, "{left} of {kept}");
+        let output = tracer::run(["report", &path, "--json"]);
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Report = serde_json::from_slice(&output.stdout).expect("a report is JSON");
+        assert_eq!(report.calls("tick"), left);
+        assert_eq!(number(&folder, "select count(distinct filename) from 'LOG/thinned/*.parquet'"), 1);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Opens a log and goes through its tables, a segment at a time. What can't be read is named and left out.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ struct Table {
     folder: &'static str,
     /// In the order in which they were written.
     numbers: Vec<u32>,
+    /// The last one, where it may grow while the log is read: as it was at first, it is read each time.
+    last: Option<File>,
 }
 
 impl Log {
@@ -40,8 +42,6 @@ impl Log {
         let recording = Recording::read(dir)?;
         let segments = recording.segments;
         let mut log = Self { dir: dir.to_owned(), recording, tables: Vec::new(), warnings: Vec::new() };
-        log.find::<FunctionRows>(segments.functions);
-        log.find::<ThreadRows>(segments.threads);
         match log.recording.log {
             LogKind::Calls => log.find::<CallRows>(segments.calls),
             LogKind::Events => log.find::<EventRows>(segments.events),
@@ -57,6 +57,10 @@ impl Log {
         if log.recording.status.account.thinned.is_some() {
             log.find::<ThinnedRows>(segments.thinned);
         }
+        // They are written before the rows that use them, so that those found by now have theirs, also while the
+        // recorder goes on.
+        log.find::<FunctionRows>(segments.functions);
+        log.find::<ThreadRows>(segments.threads);
         Ok(log)
     }
 
@@ -102,7 +106,7 @@ impl Log {
     ) {
         for number in numbers {
             let file = format!("{}/{}", R::FOLDER, segment::name(number));
-            match segment::read(&self.dir.join(&file)) {
+            match self.segment(number, &file) {
                 Ok(rows) => {
                     if take(&rows).is_break() {
                         break;
@@ -110,6 +114,16 @@ impl Log {
                 }
                 Err(error) => self.skipped(&file, &error),
             }
+        }
+    }
+
+    fn segment<R: Rows>(&self, number: u32, file: &str) -> Result<R, SegmentError> {
+        let table = self.tables.iter().find(|table| table.folder == R::FOLDER);
+        let last =
+            table.filter(|table| table.numbers.last() == Some(&number)).and_then(|table| table.last.as_ref());
+        match last {
+            Some(last) => segment::parse(last.try_clone()?),
+            None => segment::read(&self.dir.join(file)),
         }
     }
 
@@ -140,7 +154,12 @@ impl Log {
         numbers.retain(|&number| number > gone);
         numbers.sort_unstable();
         self.missing(folder, &numbers, gone, expected);
-        self.tables.push(Table { folder, numbers });
+        // What can't be opened is said when it is read.
+        let last = numbers
+            .last()
+            .filter(|_| !self.recording.complete)
+            .and_then(|&last| segment::open(&self.dir.join(folder).join(segment::name(last))).ok());
+        self.tables.push(Table { folder, numbers, last });
     }
 
     /// Names the segments that should be there: of the first so many it is known that they are gone.

@@ -76,7 +76,8 @@ pub(super) fn number(name: &str) -> Option<u32> {
     (self::name(number) == name).then_some(number)
 }
 
-/// Writes a segment beside its place and renames it into it. Returns its size in bytes.
+/// Writes a segment beside its place and renames it into it, also where there is one that has fewer rows. Returns its
+/// size in bytes.
 pub(super) fn write<R: Rows>(
     dir: &Path,
     number: u32,
@@ -109,10 +110,15 @@ fn write_file<R: Rows>(path: &Path, rows: &R, origin: &Origin) -> parquet::error
 
 /// Reads a whole segment.
 pub(super) fn read<R: Rows>(path: &Path) -> Result<R, SegmentError> {
+    parse(open(path)?)
+}
+
+/// Opens a segment: whatever takes its place, it can be read as it is now.
+pub(super) fn open(path: &Path) -> Result<File, SegmentError> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(SegmentError::Foreign("not a regular file".into()));
     }
-    parse(File::open(path)?)
+    Ok(File::open(path)?)
 }
 
 /// Reads a whole segment from a file or from memory.

@@ -3,7 +3,8 @@
 use rustc_hash::FxHashMap;
 
 use super::rows::amount;
-use super::schema::ThinnedRow;
+use super::schema::{ThinnedRow, ThinnedRows};
+use super::table::Rows as _;
 use crate::charge::{Cost, FinishedCall, RssChange};
 use crate::summary::{FunctionSums, Samples};
 
@@ -29,6 +30,25 @@ impl Sums {
         rows.sort_unstable_by_key(|(key, _)| *key);
         rows.into_iter().map(|(_, row)| row).collect()
     }
+
+    /// The same as a table.
+    pub(super) fn into_table(self) -> ThinnedRows {
+        let mut table = ThinnedRows::default();
+        self.into_rows().into_iter().for_each(|row| table.push(row));
+        table
+    }
+}
+
+/// Adds the rows of another table, which has none then, to those with the same key.
+pub(super) fn add_up(rows: &mut ThinnedRows, more: &mut ThinnedRows) {
+    if rows.is_empty() {
+        std::mem::swap(rows, more);
+        return;
+    }
+    let mut sums = Sums::default();
+    rows.iter().chain(more.iter()).for_each(|row| sums.add(&row));
+    *rows = sums.into_table();
+    more.clear();
 }
 
 impl ThinnedRow {

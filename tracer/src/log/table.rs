@@ -49,6 +49,9 @@ pub trait Rows: Default + Send {
     /// Takes all rows out, and keeps the room that they took.
     fn clear(&mut self);
 
+    /// Adds all rows of another, which has none then, after its own.
+    fn append(&mut self, more: &mut Self);
+
     /// Writes all columns.
     fn write(&self, group: &mut SerializedRowGroupWriter<'_, File>) -> Result<()>;
 
@@ -121,6 +124,14 @@ macro_rules! table {
 
             fn clear(&mut self) {
                 $(self.$name.clear();)*
+            }
+
+            fn append(&mut self, more: &mut Self) {
+                if self.is_empty() {
+                    std::mem::swap(self, more);
+                } else {
+                    $(self.$name.append(&mut more.$name);)*
+                }
             }
 
             fn write(&self, group: &mut SerializedRowGroupWriter<'_, File>) -> Result<()> {

@@ -108,11 +108,7 @@ impl Thinner {
 
     /// The sums so far; the next ones begin at 0.
     pub(super) fn take(&mut self) -> ThinnedRows {
-        let mut rows = ThinnedRows::default();
-        for row in take(&mut self.sums).into_rows() {
-            rows.push(row);
-        }
-        rows
+        take(&mut self.sums).into_table()
     }
 }
 

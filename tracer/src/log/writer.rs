@@ -17,7 +17,9 @@ use super::LogError;
 use super::folder::Folder;
 use super::recording::Recording;
 use super::rows::{begin_row, call_row, end_row, function_row, path_row, rss_row, sample_row, thread_row};
-use super::schema::{CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThreadRows};
+use super::schema::{
+    CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThinnedRows, ThreadRows,
+};
 use super::table::Rows as _;
 use super::thinning::Thinner;
 use crate::charge::{BegunCall, FinishedCall, RssChange};
@@ -25,15 +27,18 @@ use crate::event::{Function, FunctionId};
 use crate::pipeline::{CallSink, SampledPath, TakenSample};
 use crate::privileges::{self, Need};
 use crate::report::{Report, Status, Thinning, Window};
-use files::{Files, Message, tables};
+use files::{Files, tables};
 
 /// Rows of a full segment: larger ones are not smaller on disk.
 const SEGMENT_ROWS: usize = 500_000;
-/// Age at which a segment is closed. With a tick each quarter of a second, and time to write it, no row is in
-/// memory for much longer than a second.
-const SEGMENT_AGE: Duration = Duration::from_millis(700);
-/// Segments waiting to be written: each is up to 34 MB.
-const QUEUE: usize = 2;
+/// How long rows wait to be written. With a tick each quarter of a second, and time to write them, no row is in
+/// memory alone for much longer than a second.
+const AGE: Duration = Duration::from_millis(700);
+/// Rows of all open segments together at which these are closed. Until then each batch of rows writes them anew: some
+/// 10 ms of work at the most, and by then a file is much more than what is in each.
+const GROWN_ROWS: usize = 10_000;
+/// Batches waiting to be written: each is up to 34 MB.
+const QUEUE: usize = 1;
 
 /// Which table holds the calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -76,9 +81,9 @@ pub struct LogWriter {
     thread_names: FxHashMap<(u32, u32), (usize, String)>,
     /// Of a log that is not to hold everything.
     thinner: Option<Thinner>,
-    last_closed: Instant,
+    last_sent: Instant,
     recording: Recording,
-    to_writer: Option<SyncSender<Message>>,
+    to_writer: Option<SyncSender<Batch>>,
     /// Rows that were written, to be filled again: their memory is not taken from the system anew for each segment.
     written: Receiver<CallRows>,
     writer: Option<JoinHandle<()>>,
@@ -88,7 +93,7 @@ pub struct LogWriter {
 /// Why nothing more of a log is written, once that is so. Copies of it are one.
 pub type Failure = Arc<OnceLock<String>>;
 
-/// Rows of the segments that are open.
+/// Rows that are not written yet.
 #[derive(Debug, Default)]
 struct Pending {
     functions: FunctionRows,
@@ -97,7 +102,18 @@ struct Pending {
     events: EventRows,
     paths: PathRows,
     samples: SampleRows,
+    thinned: ThinnedRows,
     rss: RssRows,
+}
+
+/// What the thread that writes is handed.
+#[derive(Debug)]
+struct Batch {
+    rows: Pending,
+    /// The segments that these rows are in are full.
+    close: bool,
+    /// How things stand with them.
+    recording: Recording,
 }
 
 impl LogWriter {
@@ -121,7 +137,14 @@ impl LogWriter {
         let (to_writer, from_pipeline) = sync_channel(QUEUE);
         let (to_pipeline, written) = channel();
         let failure = Failure::default();
-        let files = Files::new(Arc::clone(&folder), options.max_bytes, to_pipeline, Arc::clone(&failure));
+        let segment_rows = options.max_bytes.map_or(SEGMENT_ROWS, segment_rows);
+        let files = Files::new(
+            Arc::clone(&folder),
+            GROWN_ROWS.min(segment_rows),
+            options.max_bytes,
+            to_pipeline,
+            Arc::clone(&failure),
+        );
         let writer = std::thread::Builder::new()
             .name("pytracer-log".into())
             .spawn(move || {
@@ -137,10 +160,10 @@ impl LogWriter {
             folder,
             started: false,
             pending: Pending::default(),
-            segment_rows: options.max_bytes.map_or(SEGMENT_ROWS, segment_rows),
+            segment_rows,
             thread_names: FxHashMap::default(),
             thinner,
-            last_closed: Instant::now(),
+            last_sent: Instant::now(),
             recording,
             to_writer: Some(to_writer),
             written,
@@ -165,28 +188,24 @@ impl LogWriter {
         }
     }
 
-    /// Closes the open segments now. Functions go first, so that they are in place before what uses them.
-    pub fn close_segments(&mut self) {
-        let Pending { functions, threads, calls, events, paths, samples, rss } =
-            std::mem::take(&mut self.pending);
-        self.pending.calls = self.written.try_recv().unwrap_or_default();
-        let thinned = self.thinner.as_mut().map(Thinner::take);
-        self.last_closed = Instant::now();
-        self.send(Message::Functions(functions));
-        self.send(Message::Threads(threads));
-        self.send(Message::Calls(calls));
-        self.send(Message::Events(events));
-        self.send(Message::Paths(paths));
-        self.send(Message::Samples(samples));
-        self.send(Message::Thinned(thinned.unwrap_or_default()));
-        self.send(Message::Rss(rss));
-        self.send(Message::Recording(Box::new(self.recording.clone())));
+    /// Has all rows so far written, into the open segments.
+    pub fn save(&mut self) {
+        self.send(false);
     }
 
-    fn send(&mut self, message: Message) {
+    /// The same, and closes the open segments: what comes next is in other ones.
+    pub fn close_segments(&mut self) {
+        self.send(true);
+    }
+
+    fn send(&mut self, close: bool) {
+        let mut rows = std::mem::take(&mut self.pending);
+        rows.thinned = self.thinner.as_mut().map(Thinner::take).unwrap_or_default();
+        self.pending.calls = self.written.try_iter().last().unwrap_or_default();
+        self.last_sent = Instant::now();
         if let Some(to_writer) = &self.to_writer {
-            // Fails only if the thread is gone, which `finish` reports.
-            let _ = to_writer.send(message);
+            // Fails only if the thread is gone, which `end` reports.
+            let _ = to_writer.send(Batch { rows, close, recording: self.recording.clone() });
         }
     }
 
@@ -212,7 +231,7 @@ impl CallSink for LogWriter {
         self.recording.start_monotonic_ns = window_start_ns;
         self.recording.clock_offset_ns = start_unix_ns.wrapping_sub(window_start_ns) as i64;
         self.recording.status.window = Window { start_unix_ns, duration_ns: 0 };
-        self.send(Message::Recording(Box::new(self.recording.clone())));
+        self.save();
     }
 
     fn function(&mut self, id: FunctionId, process: (usize, u32), function: &Function, code_flags: u32) {
@@ -277,9 +296,9 @@ impl CallSink for LogWriter {
     }
 
     fn tick(&mut self, status: &dyn Fn() -> Status) {
-        if self.last_closed.elapsed() >= SEGMENT_AGE {
+        if self.last_sent.elapsed() >= AGE {
             self.set_status(status());
-            self.close_segments();
+            self.save();
         }
     }
 

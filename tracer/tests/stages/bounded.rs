@@ -11,13 +11,13 @@ use tracer::report::{Report, Thinning};
 
 use super::simulate::{Kind, Run, config, programs, some_run};
 
-/// Records a run, with a new segment every so many events.
-fn record(dir: &Path, run: &Run, options: LogOptions, every: usize) {
+/// Records a run, which is written every so many events, every so many times to the end of segments.
+fn record(dir: &Path, run: &Run, options: LogOptions, every: usize, closed: usize) {
     let mut pipeline = Pipeline::new(run.options(), LogWriter::create(dir, options).unwrap());
-    run.play(&mut pipeline, |number, pipeline| {
-        if number % every == every - 1 {
-            pipeline.sink_mut().close_segments();
-        }
+    run.play(&mut pipeline, |number, pipeline| match (number + 1) % (every * closed) {
+        0 => pipeline.sink_mut().close_segments(),
+        at if at % every == 0 => pipeline.sink_mut().save(),
+        _ => {}
     });
 }
 
@@ -47,13 +47,14 @@ proptest! {
         events: bool,
         max_bytes in 40_000_u64..120_000,
         every in 20_usize..100,
+        closed in 1_usize..5,
     ) {
         let dir = tempfile::tempdir().unwrap();
         let run = Run::new(&ops, Kind { lossy: false, filtered: false });
         let kind = if events { LogKind::Events } else { LogKind::Calls };
         let (bounded, whole) = (dir.path().join("bounded"), dir.path().join("whole"));
-        record(&bounded, &run, options(kind, Some(max_bytes)), every);
-        record(&whole, &run, options(kind, None), every);
+        record(&bounded, &run, options(kind, Some(max_bytes)), every, closed);
+        record(&whole, &run, options(kind, None), every, closed);
         prop_assert!(size(&bounded) <= max_bytes, "{} of {max_bytes}", size(&bounded));
         let (source, mut left) = read(&bounded, Scope::default());
         let (_, expected) = read(&whole, source.scope().clone());
@@ -75,7 +76,7 @@ proptest! {
 #[test]
 fn segments_that_are_gone_are_not_missed_and_not_read_if_they_are_still_there() {
     let dir = tempfile::tempdir().unwrap();
-    record(dir.path(), &some_run(), options(LogKind::Calls, Some(50_000)), 40);
+    record(dir.path(), &some_run(), options(LogKind::Calls, Some(50_000)), 40, 1);
     let (source, before) = read(dir.path(), Scope::default());
     let gone = source.recording().gone.clone().unwrap();
     assert!(gone.segments("calls") > 1 && gone.tables["calls"].rows > 0, "{gone:?}");
@@ -93,7 +94,7 @@ fn segments_that_are_gone_are_not_missed_and_not_read_if_they_are_still_there() 
 #[test]
 fn names_that_are_too_many_stay_and_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
-    record(dir.path(), &some_run(), options(LogKind::Calls, Some(1)), 100);
+    record(dir.path(), &some_run(), options(LogKind::Calls, Some(1)), 100, 1);
     let (source, report) = read(dir.path(), Scope::default());
     assert!(source.recording().gone.as_ref().is_some_and(|gone| gone.names_exceed));
     assert_eq!(fs::read_dir(dir.path().join("functions")).unwrap().count(), 1);
@@ -112,8 +113,9 @@ fn sums_that_are_left_of_a_thinned_log_are_taken_as_they_are() {
         &run,
         LogOptions { thinning, max_bytes: Some(50_000), ..LogOptions::default() },
         40,
+        1,
     );
-    record(&dir.path().join("whole"), &run, options(LogKind::Calls, None), 40);
+    record(&dir.path().join("whole"), &run, options(LogKind::Calls, None), 40, 1);
     let (source, left) = read(&dir.path().join("log"), Scope::default());
     let (_, whole) = read(&dir.path().join("whole"), Scope::default());
     let gone = source.recording().gone.clone().unwrap();

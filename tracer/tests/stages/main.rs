@@ -6,6 +6,7 @@ mod bounded;
 mod correction;
 mod diff;
 mod exports;
+mod grown;
 mod html;
 mod live;
 mod log;

@@ -40,9 +40,9 @@ impl Bound {
         }
     }
 
-    /// A segment of names was written.
-    pub(super) fn add_names(&mut self, bytes: u64) {
-        self.names_bytes += bytes;
+    /// A segment of names was written: it had so many bytes before, 0 if it is new, and has so many now.
+    pub(super) fn set_names(&mut self, before: u64, bytes: u64) {
+        self.names_bytes = self.names_bytes - before + bytes;
     }
 
     /// The description was written again.
@@ -50,10 +50,17 @@ impl Bound {
         self.description_bytes = bytes;
     }
 
-    /// A segment of rows was written.
-    pub(super) fn add(&mut self, segment: Segment) {
+    /// A segment of rows was written, for the first time or again.
+    pub(super) fn set(&mut self, segment: Segment) {
         self.rows_bytes += segment.bytes;
-        self.segments.push_back(segment);
+        let known = self.segments.iter_mut().rev().find(|known| known.table == segment.table);
+        match known.filter(|known| known.number == segment.number) {
+            Some(known) => {
+                self.rows_bytes -= known.bytes;
+                *known = segment;
+            }
+            None => self.segments.push_back(segment),
+        }
     }
 
     /// What has gone, if anything.
@@ -95,17 +102,18 @@ mod tests {
     #[test]
     fn the_oldest_go_until_there_is_room() {
         let mut bound = Bound::new(100);
-        bound.add_names(10);
+        bound.set_names(0, 25);
+        bound.set_names(25, 10);
         bound.set_description(20);
         for (table, number) in [("calls", 1), ("rss", 1), ("calls", 2)] {
-            bound.add(segment(table, number, 20));
+            bound.set(segment(table, number, 20));
             assert!(bound.make_room().is_empty() && bound.gone().is_none());
         }
-        bound.add(segment("calls", 3, 30));
+        bound.set(segment("calls", 3, 30));
         let removed: Vec<_> = bound.make_room().iter().map(|old| (old.table, old.number)).collect();
         assert_eq!(removed, [("calls", 1)]);
         bound.set_description(21);
-        bound.add(segment("calls", 4, 30));
+        bound.set(segment("calls", 4, 30));
         let removed: Vec<_> = bound.make_room().iter().map(|old| (old.table, old.number)).collect();
         assert_eq!(removed, [("rss", 1), ("calls", 2)]);
         let gone = bound.gone().unwrap();
@@ -115,10 +123,23 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_grows_counts_once() {
+        let mut bound = Bound::new(100);
+        bound.set(segment("calls", 1, 60));
+        bound.set(segment("rss", 1, 10));
+        bound.set(Segment { rows: 7, ..segment("calls", 1, 80) });
+        assert!(bound.make_room().is_empty());
+        bound.set(segment("rss", 1, 30));
+        assert_eq!(bound.make_room().len(), 1);
+        let gone = bound.gone().unwrap();
+        assert_eq!((gone.tables["calls"].rows, gone.segments("rss")), (7, 0));
+    }
+
+    #[test]
     fn names_never_go_and_that_they_are_too_many_is_said() {
         let mut bound = Bound::new(100);
-        bound.add(segment("calls", 1, 50));
-        bound.add_names(101);
+        bound.set(segment("calls", 1, 50));
+        bound.set_names(0, 101);
         assert_eq!(bound.make_room().len(), 1);
         assert!(bound.make_room().is_empty());
         assert!(bound.gone().is_some_and(|gone| gone.names_exceed));

@@ -1,14 +1,15 @@
 //! The files of a log, and the thread that writes them.
 
 use std::fs;
+use std::mem::take;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 
 use log::warn;
 
-use super::LogKind;
 use super::bound::{Bound, Segment};
+use super::{Batch, LogKind, Pending};
 use crate::log::folder::Folder;
 use crate::log::recording::{Recording, Segments};
 use crate::log::rows::amount;
@@ -16,6 +17,7 @@ use crate::log::schema::{
     CallRows, EventRows, FunctionRows, PathRows, RssRows, SampleRows, ThinnedRows, ThreadRows,
 };
 use crate::log::segment::{self, Origin};
+use crate::log::sums;
 use crate::log::table::Rows;
 
 /// The tables of a log.
@@ -33,25 +35,82 @@ pub(super) fn tables(kind: LogKind, is_thinned: bool) -> Vec<&'static str> {
     tables
 }
 
-/// What the thread is handed.
-#[derive(Debug)]
-pub(super) enum Message {
-    Functions(FunctionRows),
-    Threads(ThreadRows),
-    Calls(CallRows),
-    Events(EventRows),
-    Paths(PathRows),
-    Samples(SampleRows),
-    Thinned(ThinnedRows),
-    Rss(RssRows),
-    Recording(Box<Recording>),
+/// The segments of a table, of which the last one may still grow.
+#[derive(Debug, Default)]
+struct Growing<R> {
+    segments: u32,
+    /// Of the last one; none: that is closed.
+    rows: R,
+    /// Its size.
+    bytes: u64,
+}
+
+impl<R: Rows> Growing<R> {
+    fn close(&mut self) -> R {
+        self.bytes = 0;
+        take(&mut self.rows)
+    }
+}
+
+/// All tables.
+#[derive(Debug, Default)]
+struct Tables {
+    functions: Growing<FunctionRows>,
+    threads: Growing<ThreadRows>,
+    calls: Growing<CallRows>,
+    events: Growing<EventRows>,
+    paths: Growing<PathRows>,
+    samples: Growing<SampleRows>,
+    thinned: Growing<ThinnedRows>,
+    rss: Growing<RssRows>,
+}
+
+impl Tables {
+    fn segments(&self) -> Segments {
+        Segments {
+            functions: self.functions.segments,
+            threads: self.threads.segments,
+            calls: self.calls.segments,
+            events: self.events.segments,
+            paths: self.paths.segments,
+            samples: self.samples.segments,
+            thinned: self.thinned.segments,
+            rss: self.rss.segments,
+        }
+    }
+
+    /// Rows of the segments that grow.
+    fn open_rows(&self) -> usize {
+        self.functions.rows.len()
+            + self.threads.rows.len()
+            + self.calls.rows.len()
+            + self.events.rows.len()
+            + self.paths.rows.len()
+            + self.samples.rows.len()
+            + self.thinned.rows.len()
+            + self.rss.rows.len()
+    }
+
+    /// Closes all segments, so that those of one number are of about the same time. Returns calls that were written.
+    fn close(&mut self) -> CallRows {
+        self.functions.close();
+        self.threads.close();
+        self.events.close();
+        self.paths.close();
+        self.samples.close();
+        self.thinned.close();
+        self.rss.close();
+        self.calls.close()
+    }
 }
 
 /// The files of a log, in the thread that writes them.
 pub(super) struct Files {
     folder: Arc<Folder>,
     origin: Origin,
-    segments: Segments,
+    tables: Tables,
+    /// Rows of all open segments together at which these are closed.
+    grown_rows: usize,
     /// Of a log that is to keep within a size.
     bound: Option<Bound>,
     /// Takes calls that were written back.
@@ -64,6 +123,7 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn new(
         folder: Arc<Folder>,
+        grown_rows: usize,
         max_bytes: Option<u64>,
         written: Sender<CallRows>,
         failure: Arc<OnceLock<String>>,
@@ -71,7 +131,8 @@ impl Files {
         Self {
             folder,
             origin: Origin::of_this_boot(),
-            segments: Segments::default(),
+            tables: Tables::default(),
+            grown_rows,
             bound: max_bytes.map(Bound::new),
             written,
             recording: None,
@@ -79,86 +140,128 @@ impl Files {
         }
     }
 
-    pub(super) fn run(mut self, messages: &Receiver<Message>) {
-        for message in messages {
-            if let Err(reason) = self.write(message)
-                && self.failure.set(reason.clone()).is_ok()
-            {
-                warn!("the event log stopped: {reason}; the recording goes on without it");
+    pub(super) fn run(mut self, batches: &Receiver<Batch>) {
+        for batch in batches {
+            let Batch { rows, close, recording } = batch;
+            if self.failure.get().is_none() {
+                let written = self.write(rows, close);
+                self.stop_if_failed(written);
             }
+            let described = self.recording(recording);
+            self.stop_if_failed(described);
         }
     }
 
-    fn write(&mut self, message: Message) -> Result<(), String> {
-        match message {
-            Message::Recording(recording) => self.recording(*recording),
-            _ if self.failure.get().is_some() => Ok(()),
-            Message::Functions(rows) => self.names(&rows, |segments| &mut segments.functions),
-            Message::Threads(rows) => self.names(&rows, |segments| &mut segments.threads),
-            Message::Calls(mut rows) => {
-                let times = || times(rows.iter().map(|row| row.end_ns));
-                self.rows(&rows, |segments| &mut segments.calls, times)?;
-                rows.clear();
-                // At the end nobody fills it again.
-                let _ = self.written.send(rows);
-                Ok(())
-            }
-            Message::Events(rows) => self.rows(
-                &rows,
-                |segments| &mut segments.events,
-                || times(rows.iter().map(|row| row.time_ns)),
-            ),
-            Message::Paths(rows) => self.names(&rows, |segments| &mut segments.paths),
-            Message::Samples(rows) => self.rows(
-                &rows,
-                |segments| &mut segments.samples,
-                || times(rows.iter().map(|row| row.time_ns)),
-            ),
-            Message::Thinned(rows) => self.rows(&rows, |segments| &mut segments.thinned, || None),
-            Message::Rss(rows) => {
-                self.rows(&rows, |segments| &mut segments.rss, || times(rows.iter().map(|row| row.time_ns)))
-            }
+    fn stop_if_failed(&self, done: Result<(), String>) {
+        if let Err(reason) = done
+            && self.failure.set(reason.clone()).is_ok()
+        {
+            warn!("the event log stopped: {reason}; the recording goes on without it");
         }
     }
 
-    /// A segment that stays.
-    fn names<R: Rows>(&mut self, rows: &R, count: fn(&mut Segments) -> &mut u32) -> Result<(), String> {
-        let Some((_, bytes)) = self.segment(rows, count)? else { return Ok(()) };
+    /// Writes rows, names before what uses them.
+    fn write(&mut self, mut rows: Pending, close: bool) -> Result<(), String> {
+        self.names(&mut rows.functions, |tables| &mut tables.functions)?;
+        self.names(&mut rows.threads, |tables| &mut tables.threads)?;
+        self.rows(
+            &mut rows.calls,
+            |tables| &mut tables.calls,
+            Rows::append,
+            |calls| times(calls.iter().map(|call| call.end_ns)),
+        )?;
+        self.recycle(rows.calls);
+        self.rows(
+            &mut rows.events,
+            |tables| &mut tables.events,
+            Rows::append,
+            |events| times(events.iter().map(|event| event.time_ns)),
+        )?;
+        self.names(&mut rows.paths, |tables| &mut tables.paths)?;
+        self.rows(
+            &mut rows.samples,
+            |tables| &mut tables.samples,
+            Rows::append,
+            |samples| times(samples.iter().map(|sample| sample.time_ns)),
+        )?;
+        self.rows(&mut rows.thinned, |tables| &mut tables.thinned, sums::add_up, |_| None)?;
+        self.rows(
+            &mut rows.rss,
+            |tables| &mut tables.rss,
+            Rows::append,
+            |changes| times(changes.iter().map(|change| change.time_ns)),
+        )?;
+        if close || self.tables.open_rows() >= self.grown_rows {
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let calls = self.tables.close();
+        self.recycle(calls);
+    }
+
+    fn recycle(&self, mut calls: CallRows) {
+        calls.clear();
+        // At the end nobody fills it again.
+        let _ = self.written.send(calls);
+    }
+
+    /// Rows that stay.
+    fn names<R: Rows>(
+        &mut self,
+        rows: &mut R,
+        table: fn(&mut Tables) -> &mut Growing<R>,
+    ) -> Result<(), String> {
+        let before = table(&mut self.tables).bytes;
+        if !self.grow(rows, table, Rows::append)? {
+            return Ok(());
+        }
         if let Some(bound) = &mut self.bound {
-            bound.add_names(bytes);
+            bound.set_names(before, table(&mut self.tables).bytes);
         }
         self.make_room()
     }
 
-    /// A segment that goes again when the log becomes too large.
+    /// Rows that go again when the log becomes too large.
     fn rows<R: Rows>(
         &mut self,
-        rows: &R,
-        count: fn(&mut Segments) -> &mut u32,
-        times_ns: impl Fn() -> Option<(u64, u64)>,
+        rows: &mut R,
+        table: fn(&mut Tables) -> &mut Growing<R>,
+        join: fn(&mut R, &mut R),
+        times_ns: fn(&R) -> Option<(u64, u64)>,
     ) -> Result<(), String> {
-        let Some((number, bytes)) = self.segment(rows, count)? else { return Ok(()) };
+        if !self.grow(rows, table, join)? {
+            return Ok(());
+        }
         if let Some(bound) = &mut self.bound {
-            let rows = rows.len() as u64;
-            bound.add(Segment { table: R::FOLDER, number, bytes, rows, times_ns: times_ns() });
+            let Growing { segments: number, rows, bytes } = table(&mut self.tables);
+            let (table, times_ns, rows) = (R::FOLDER, times_ns(rows), rows.len() as u64);
+            bound.set(Segment { table, number: *number, bytes: *bytes, rows, times_ns });
         }
         self.make_room()
     }
 
-    /// Writes a segment, if it has rows. Its number, and its size in bytes.
-    fn segment<R: Rows>(
+    /// Joins rows, if there are any, to those of the segment of a table that grows. The new one takes the place of the
+    /// old one at once, so that each row is there once, whenever somebody looks.
+    fn grow<R: Rows>(
         &mut self,
-        rows: &R,
-        count: fn(&mut Segments) -> &mut u32,
-    ) -> Result<Option<(u32, u64)>, String> {
+        rows: &mut R,
+        table: fn(&mut Tables) -> &mut Growing<R>,
+        join: fn(&mut R, &mut R),
+    ) -> Result<bool, String> {
         if rows.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
-        let number = *count(&mut self.segments) + 1;
-        let bytes = segment::write(&self.folder.path(), number, rows, &self.origin)
-            .map_err(|error| format!("can't write in {}: {error}", self.named(R::FOLDER).display()))?;
-        *count(&mut self.segments) = number;
-        Ok(Some((number, bytes)))
+        let (dir, named) = (self.folder.path(), self.named(R::FOLDER));
+        let growing = table(&mut self.tables);
+        let number = growing.segments + u32::from(growing.rows.is_empty());
+        join(&mut growing.rows, rows);
+        growing.bytes = segment::write(&dir, number, &growing.rows, &self.origin)
+            .map_err(|error| format!("can't write in {}: {error}", named.display()))?;
+        growing.segments = number;
+        Ok(true)
     }
 
     /// What the user knows the folder of a table by.
@@ -179,6 +282,8 @@ impl Files {
                 format!("can't remove {}: {error}", self.named(table).join(name).display())
             })?;
         }
+        // What goes is none of what grows from here on.
+        self.close();
         Ok(())
     }
 
@@ -192,7 +297,7 @@ impl Files {
     /// Writes the description.
     fn describe(&mut self) -> Result<(), String> {
         let Some(recording) = &mut self.recording else { return Ok(()) };
-        recording.segments = self.segments;
+        recording.segments = self.tables.segments();
         recording.gone = self.bound.as_ref().and_then(Bound::gone);
         recording.error = self.failure.get().cloned();
         recording.complete &= recording.error.is_none();
