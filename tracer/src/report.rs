@@ -5,12 +5,14 @@ pub(crate) mod fit;
 pub(crate) mod grid;
 pub(crate) mod lines;
 pub(crate) mod sampled;
+mod sums;
 pub mod table;
 mod thinned;
 mod untraced;
 mod windows;
 
 use std::cmp::Reverse;
+use std::ops::Deref;
 
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,7 @@ use crate::correction::Calibration;
 use crate::event::Function;
 use crate::summary::FunctionSums;
 pub use sampled::{SampledFunction, Sampling};
+pub use sums::Sums;
 pub use thinned::{Thinned, Thinning};
 pub use untraced::{Untraced, UntracedFunction, UntracedShare};
 pub use windows::{CallShare, Windowing};
@@ -128,24 +131,9 @@ pub struct FunctionReport {
     pub file: String,
     /// First line of its definition.
     pub line: u32,
-    /// Calls that began in the window.
-    pub calls: u64,
-    /// Resumptions of a generator or coroutine.
-    pub resumes: u64,
-    /// Wall time without what it called.
-    pub self_wall_ns: u64,
-    /// Wall time with all that it called; recursion counted once.
-    pub cum_wall_ns: u64,
-    /// CPU time without what it called.
-    pub self_cpu_ns: u64,
-    /// CPU time with all that it called.
-    pub cum_cpu_ns: u64,
-    /// Change of resident memory while it was on top.
-    pub self_rss_bytes: i64,
-    /// Change of resident memory while it was open, by its thread.
-    pub cum_rss_bytes: i64,
-    /// Page faults while it was on top.
-    pub page_faults: u64,
+    /// What its calls came to.
+    #[serde(flatten)]
+    pub sums: Sums,
     /// Calls that were open at attach, of [`Account::open_at_attach`]: timed from then on, not among `calls`.
     #[serde(default)]
     pub open_at_attach: u64,
@@ -285,6 +273,15 @@ impl Report {
     }
 }
 
+/// Its sums are read as fields of its own, which they are in JSON.
+impl Deref for FunctionReport {
+    type Target = Sums;
+
+    fn deref(&self) -> &Sums {
+        &self.sums
+    }
+}
+
 impl FunctionReport {
     /// The sums of a function of a process, which is given by its number and its process id. Without its names it is
     /// [`UNNAMED`].
@@ -297,15 +294,7 @@ impl FunctionReport {
             function: name.to_owned(),
             file: file.to_owned(),
             line,
-            calls: sums.calls,
-            resumes: sums.resumes,
-            self_wall_ns: sums.own.wall_ns,
-            cum_wall_ns: sums.cumulative.wall_ns,
-            self_cpu_ns: sums.own.cpu_ns(),
-            cum_cpu_ns: sums.cumulative.cpu_ns(),
-            self_rss_bytes: sums.own.rss_bytes,
-            cum_rss_bytes: sums.cumulative.rss_bytes,
-            page_faults: sums.own.faults,
+            sums: sums.into(),
             open_at_attach: sums.open_at_attach,
             activations: sums.activations,
             ends: sums.ends,
@@ -375,9 +364,7 @@ fn joined(rows: impl Iterator<Item = FunctionReport>) -> Vec<FunctionReport> {
 
 /// Adds the sums of the same function from elsewhere.
 pub(crate) fn merge(into: &mut FunctionReport, row: &FunctionReport) {
-    into.calls = into.calls.saturating_add(row.calls);
-    into.resumes = into.resumes.saturating_add(row.resumes);
-    into.page_faults = into.page_faults.saturating_add(row.page_faults);
+    into.sums.merge(&row.sums);
     into.open_at_attach = into.open_at_attach.saturating_add(row.open_at_attach);
     into.activations = into.activations.saturating_add(row.activations);
     into.ends = into.ends.saturating_add(row.ends);
@@ -386,12 +373,6 @@ pub(crate) fn merge(into: &mut FunctionReport, row: &FunctionReport) {
     if let (Some(into), Some(row)) = (&mut into.sampled, &row.sampled) {
         into.merge(row);
     }
-    into.self_wall_ns = into.self_wall_ns.saturating_add(row.self_wall_ns);
-    into.cum_wall_ns = into.cum_wall_ns.saturating_add(row.cum_wall_ns);
-    into.self_cpu_ns = into.self_cpu_ns.saturating_add(row.self_cpu_ns);
-    into.cum_cpu_ns = into.cum_cpu_ns.saturating_add(row.cum_cpu_ns);
-    into.self_rss_bytes = into.self_rss_bytes.saturating_add(row.self_rss_bytes);
-    into.cum_rss_bytes = into.cum_rss_bytes.saturating_add(row.cum_rss_bytes);
 }
 
 fn order(row: &FunctionReport) -> impl Ord + use<'_> {

@@ -157,6 +157,7 @@ pub(super) fn interval(part: u64, all: u64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Sums;
 
     #[test]
     fn intervals_are_wilsons() {
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn what_samples_do_not_tell_is_null() {
-        let row = FunctionReport { self_wall_ns: 7, ..FunctionReport::default() };
+        let sums = Sums { self_wall_ns: 7, ..Sums::default() };
+        let row = FunctionReport { sums, ..FunctionReport::default() };
         let json =
             |is_sampled| serde_json::from_str::<Value>(&to_json(&[&row], is_sampled).unwrap()).unwrap();
         assert_eq!((&json(false)[0]["calls"], &json(false)[0]["self_wall_ns"]), (&0.into(), &7.into()));

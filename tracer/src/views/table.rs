@@ -11,7 +11,7 @@ use crate::analysis::source::Summary;
 use crate::event::Function;
 use crate::report::sampled::set_shares;
 use crate::report::table::{FUNCTIONS, Noun, render, tables};
-use crate::report::{FunctionReport, Report};
+use crate::report::{FunctionReport, Report, Sums};
 use crate::summary::FunctionSums;
 use crate::units::{count, counted, duration};
 
@@ -47,6 +47,7 @@ struct Row {
     functions: Option<u64>,
     #[serde(flatten)]
     sums: Sums,
+    late_ends: u64,
     /// For the table: name and place.
     #[serde(skip)]
     label: (String, String),
@@ -67,38 +68,6 @@ struct TaskRow {
     steps: u64,
     ran_ns: u64,
     waited_ns: u64,
-}
-
-/// Sums, with the keys that they have in a report.
-#[derive(Clone, Serialize)]
-struct Sums {
-    calls: u64,
-    resumes: u64,
-    self_wall_ns: u64,
-    cum_wall_ns: u64,
-    self_cpu_ns: u64,
-    cum_cpu_ns: u64,
-    self_rss_bytes: i64,
-    cum_rss_bytes: i64,
-    page_faults: u64,
-    late_ends: u64,
-}
-
-impl From<&FunctionSums> for Sums {
-    fn from(sums: &FunctionSums) -> Self {
-        Self {
-            calls: sums.calls,
-            resumes: sums.resumes,
-            self_wall_ns: sums.own.wall_ns,
-            cum_wall_ns: sums.cumulative.wall_ns,
-            self_cpu_ns: sums.own.cpu_ns(),
-            cum_cpu_ns: sums.cumulative.cpu_ns(),
-            self_rss_bytes: sums.own.rss_bytes,
-            cum_rss_bytes: sums.cumulative.rss_bytes,
-            page_faults: sums.own.faults,
-            late_ends: sums.late_ends,
-        }
-    }
 }
 
 pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String> {
@@ -151,6 +120,7 @@ fn of_group(group: &Group, by: GroupBy, source: &Source, report: &Report) -> Row
         task: None,
         functions: Some(*functions),
         sums: sums.into(),
+        late_ends: sums.late_ends,
         label,
         raw: *sums,
     }
@@ -208,6 +178,7 @@ fn plain(process: Option<usize>, pid: u32, label: (String, String), sums: &Funct
         task: None,
         functions: None,
         sums: sums.into(),
+        late_ends: sums.late_ends,
         label,
         raw: *sums,
     }

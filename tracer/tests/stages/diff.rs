@@ -12,7 +12,7 @@ use tracer::diff::{Column, Diff, FunctionDiff, Per, Presence};
 use tracer::pipeline::{NoSink, Pipeline};
 use tracer::report::diff::render;
 use tracer::report::table::{Sort, TableOptions};
-use tracer::report::{FunctionReport, Report, Status, Window};
+use tracer::report::{FunctionReport, Report, Status, Sums, Window};
 
 use super::simulate::{Run, config, kinds, programs};
 
@@ -40,9 +40,7 @@ fn function(name: &str, line: u32, calls: u64) -> FunctionReport {
         function: name.into(),
         file: "m.py".into(),
         line,
-        calls,
-        self_wall_ns: calls * 1000,
-        self_rss_bytes: -4096,
+        sums: Sums { calls, self_wall_ns: calls * 1000, self_rss_bytes: -4096, ..Sums::default() },
         activations: calls.max(1),
         ..FunctionReport::default()
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::{Account, OwnCost, ProcessReport, Status, Window};
+use crate::report::{Account, OwnCost, ProcessReport, Status, Sums, Window};
 
 fn report() -> Report {
     let function = |name: &str, file: &str, calls, wall: u64| FunctionReport {
@@ -8,15 +8,17 @@ fn report() -> Report {
         function: name.into(),
         file: file.into(),
         line: 12,
-        calls,
-        resumes: calls / 4,
-        self_wall_ns: wall,
-        cum_wall_ns: wall * 3,
-        self_cpu_ns: wall / 2,
-        cum_cpu_ns: wall,
-        self_rss_bytes: 4096,
-        cum_rss_bytes: -1_310_720,
-        page_faults: 17,
+        sums: Sums {
+            calls,
+            resumes: calls / 4,
+            self_wall_ns: wall,
+            cum_wall_ns: wall * 3,
+            self_cpu_ns: wall / 2,
+            cum_cpu_ns: wall,
+            self_rss_bytes: 4096,
+            cum_rss_bytes: -1_310_720,
+            page_faults: 17,
+        },
         open_at_attach: 0,
         activations: calls.max(1),
         ends: calls,
@@ -123,7 +125,7 @@ fn rows_of_calls_open_at_attach_are_marked() {
         let columns = text.lines().map(|line| line.chars().count()).max().expect("there are lines");
         assert!(width.is_none_or(|width| columns <= usize::from(width)), "{columns}: {text}");
     }
-    report.functions[0].resumes = 0;
+    report.functions[0].sums.resumes = 0;
     let narrow = text(&report, Some(80));
     assert_eq!(line_of(&narrow, "+12 open"), line_of(&narrow, "Order.total") + 1, "{narrow}");
     assert!(!text(&self::report(), None).contains(" open: "), "only where there are any");
@@ -209,7 +211,7 @@ fn two_processes() -> Report {
     let of_child = rows.into_iter().map(|row| FunctionReport {
         process: Some(process),
         pid,
-        self_wall_ns: row.self_wall_ns / 2,
+        sums: Sums { self_wall_ns: row.self_wall_ns / 2, ..row.sums },
         ..row
     });
     report.functions.extend(of_child);
@@ -232,7 +234,7 @@ fn several_processes_have_a_table_each() {
 #[test]
 fn the_busiest_processes_come_first_and_the_rest_is_counted() {
     let mut report = two_processes();
-    report.functions.iter_mut().filter(|row| row.pid == 4712).for_each(|row| row.self_wall_ns *= 8);
+    report.functions.iter_mut().filter(|row| row.pid == 4712).for_each(|row| row.sums.self_wall_ns *= 8);
     let options = TableOptions { sort: Sort::Own, limit: 1, width: None, colour: false };
     let text = render(&report, &options);
     assert!(text.contains("\nprocess 4712") && !text.contains("\nprocess 4711"), "{text}");
