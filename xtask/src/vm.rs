@@ -30,6 +30,9 @@ use crate::{
 const MEMORY: &str = "2048";
 /// Processors of a machine: what goes wrong between two of them is to be found, too.
 const PROCESSORS: &str = "2";
+/// What the kernel is told. Its clock is qemu's: how fast the processor's own counter runs it can't find out while the
+/// host is busy, and all waits would end too early, or never.
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off clocksource=hpet tsc=unstable";
 /// The exit status of a command that was not done in time, as that of `timeout`.
 const TIMED_OUT: u8 = 124;
 
@@ -148,7 +151,7 @@ fn qemu(parts: &VmParts, archive: &Path, folder: &Path) -> Command {
         .arg(&parts.kernel)
         .arg("-initrd")
         .arg(archive)
-        .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
+        .args(["-append", COMMAND_LINE])
         .args(["-fsdev", "local,id=host,path=/,readonly=on,security_model=none,multidevs=remap"])
         .args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host", "-device", "virtio-rng-pci"]);
     let serial = [
