@@ -4,6 +4,7 @@
 //! Calls are read backward. Rows stand in the order in which calls ended, so that from the last to the first every
 //! call comes after its caller: its path is known at once, and no more is kept than the calls that are open.
 
+pub(crate) mod blocks;
 pub mod by_task;
 pub mod coroutines;
 pub mod groups;
@@ -17,6 +18,7 @@ pub mod place;
 pub mod rebuild;
 pub mod rss_history;
 mod sampled;
+pub mod samples;
 pub mod scope;
 pub mod source;
 mod thinned;

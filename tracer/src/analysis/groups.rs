@@ -15,6 +15,9 @@ use crate::functions::Row;
 use crate::report::UNNAMED;
 use crate::summary::FunctionSums;
 
+/// Of a path whose function is in no group.
+const NO_GROUP: usize = usize::MAX;
+
 /// What calls are grouped by, besides their process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
@@ -89,11 +92,14 @@ pub fn groups(
         })
     };
     let mut thread = 0;
-    let mut of_paths = vec![usize::MAX; tree.paths.len()];
+    let mut of_paths = vec![NO_GROUP; tree.paths.len()];
     tree.paths.depth_first(|path, way| match (way, tree.paths.step(path)) {
         (Way::In, Step::Thread(number)) => thread = number,
-        (Way::In, Step::Function(row)) => of_paths[path as usize] = group_of(row, thread),
-        (Way::Out, _) => {}
+        // What stands for no function is in no group: the report has a row for it.
+        (Way::In, Step::Function(row)) if names.get(row).is_function() => {
+            of_paths[path as usize] = group_of(row, thread);
+        }
+        (Way::In, Step::Function(_)) | (Way::Out, _) => {}
     });
     let keys = keys.items;
     let mut groups: Vec<Group> = keys.into_iter().map(|key| Group { key, ..Group::default() }).collect();
@@ -105,8 +111,10 @@ fn add_up(tree: &CallTree, of_paths: &[usize], groups: &mut [Group]) {
     let mut open = vec![0_usize; groups.len()];
     let mut functions: FxHashSet<(usize, Row)> = FxHashSet::default();
     tree.paths.depth_first(|path: PathId, way| {
-        let Some(row) = tree.paths.row(path) else { return };
-        let at = of_paths[path as usize];
+        let (Some(row), at) = (tree.paths.row(path), of_paths[path as usize]) else { return };
+        if at == NO_GROUP {
+            return;
+        }
         if way == Way::Out {
             open[at] -= 1;
             return;

@@ -6,6 +6,7 @@ use crate::event::{Function, FunctionId};
 use crate::functions::Row;
 use crate::log::rows::function_of;
 use crate::log::schema::FunctionRows;
+use crate::report::{FunctionReport, NO_FRAME};
 
 /// `co_flags` of coroutines: written with `async def`, made of a generator by `types.coroutine`, asynchronous generators.
 const AWAITS: u32 = 0x80 | 0x100 | 0x200;
@@ -28,6 +29,12 @@ impl Named {
     pub fn is_coroutine(&self) -> bool {
         self.code_flags & AWAITS != 0
     }
+
+    /// Is it a function, not what stands for none?
+    pub fn is_function(&self) -> bool {
+        let is_function = |of: &Function| FunctionReport::is_of_a_function(&of.name, &of.file, of.line);
+        self.function.as_ref().is_none_or(is_function)
+    }
 }
 
 /// All functions of a log, by [`Row`]: one per process, name, file and line.
@@ -43,19 +50,23 @@ impl Names {
     pub(super) fn add(&mut self, segment: &FunctionRows) {
         for row in segment.iter() {
             let process = usize::try_from(row.process).unwrap_or(0);
-            let function = function_of(&row);
-            let next = self.rows.len() as Row;
-            let at = *self.identities.entry((process, function.clone())).or_insert(next);
-            if at == next {
-                self.rows.push(Named {
-                    process,
-                    pid: row.pid as u32,
-                    function: Some(function),
-                    code_flags: row.code_flags as u32,
-                });
-            }
+            let at = self.named((process, row.pid as u32), function_of(&row), row.code_flags as u32);
             self.by_id.insert(row.function_id as u32, at);
         }
+    }
+
+    fn named(&mut self, (process, pid): (usize, u32), function: Function, code_flags: u32) -> Row {
+        let next = self.rows.len() as Row;
+        let at = *self.identities.entry((process, function.clone())).or_insert(next);
+        if at == next {
+            self.rows.push(Named { process, pid, function: Some(function), code_flags });
+        }
+        at
+    }
+
+    /// The row of a process for what its threads did while they ran no Python function.
+    pub(super) fn no_frame(&mut self, process: usize, pid: u32) -> Row {
+        self.named((process, pid), Function { name: NO_FRAME.to_owned(), file: String::new(), line: 0 }, 0)
     }
 
     /// The row of a function id, if it has names.

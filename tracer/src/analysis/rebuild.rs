@@ -4,7 +4,6 @@ use rustc_hash::FxHashMap;
 
 use super::Source;
 use super::memory::Memory;
-use super::sampled::without_functions;
 use super::scope::Scope;
 use super::tree::CallTree;
 use crate::functions::Row;
@@ -80,11 +79,7 @@ pub(super) fn report(source: &Source, tree: &CallTree, memory: &Memory, last_ns:
             FunctionReport::new(process, named.function.as_ref(), sums)
         }
     });
-    let processes = status.processes.clone();
-    let no_frame = without_functions(tree, source).into_iter().filter(|_| source.is_sampled());
-    let no_frame =
-        no_frame.map(|(pid, sums)| FunctionReport::no_frame((number_of(&processes, pid), pid), &sums));
-    let mut report = Report::new(status, rows.chain(no_frame));
+    let mut report = Report::new(status, rows);
     // Those samples are of no part of the recording.
     if let Some(untraced) = recording.untraced.clone().filter(|_| scope.is_all()) {
         report.add_untraced(untraced);

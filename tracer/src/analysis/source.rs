@@ -13,7 +13,8 @@ use super::names::Names;
 use super::paths::Paths;
 use super::rebuild;
 use super::rss_history::Mover;
-use super::sampled::SampledPaths;
+use super::sampled::Reading;
+use super::samples::{Samples, TimeSample};
 use super::scope::Scope;
 use super::thinned::Thinned;
 use super::timeline::Timeline;
@@ -26,8 +27,7 @@ use crate::log::gone::Gone;
 use crate::log::recording::Recording;
 use crate::log::rows::{amount, text};
 use crate::log::schema::{
-    CallRows, EventRows, FunctionRows, PathRows, RssRow, RssRows, SampleRow, SampleRows, ThinnedRows,
-    ThreadRows,
+    CallRows, EventRows, FunctionRows, PathRows, RssRow, RssRows, SampleRows, ThinnedRows, ThreadRows,
 };
 use crate::log::sums::Sums;
 use crate::log::{Log, LogError, LogKind};
@@ -231,7 +231,16 @@ impl Source {
     }
 
     /// Reads the sums. `also` gets every call besides, as [`Source::calls`] hands them on.
-    pub fn summary(&mut self, mut also: impl FnMut(&Visit, &Paths)) -> Summary {
+    pub fn summary(&mut self, also: impl FnMut(&Visit, &Paths)) -> Summary {
+        self.sums(also, |_| {})
+    }
+
+    /// The same of samples: `also` gets every one of a thread that ran or waited, about in the order of time.
+    pub fn summary_of_samples(&mut self, also: impl FnMut(&TimeSample)) -> Summary {
+        self.sums(|_, _| {}, also)
+    }
+
+    fn sums(&mut self, mut also: impl FnMut(&Visit, &Paths), of_sample: impl FnMut(&TimeSample)) -> Summary {
         let mut tree = CallTree::default();
         let mut last_ns = 0;
         let paths = self.calls(|visit, paths| {
@@ -242,7 +251,7 @@ impl Source {
         let mut memory = self.memory();
         tree.set_paths(paths);
         if self.is_sampled() {
-            last_ns = self.samples(&mut tree);
+            last_ns = self.samples(&mut tree, of_sample);
         }
         self.thinned(&mut memory).put(&mut tree);
         for (of, bytes) in rebuild::rest(&memory, &tree, self) {
@@ -262,23 +271,22 @@ impl Source {
     }
 
     /// Adds the samples to a tree. The time of the last one.
-    fn samples(&mut self, tree: &mut CallTree) -> u64 {
-        let mut paths = SampledPaths::default();
-        self.log.each(|rows: &PathRows| rows.iter().for_each(|row| paths.add(&row)));
-        let mut wanted: Vec<SampleRow> = Vec::new();
-        let Self { log, scope, range, .. } = self;
+    fn samples(&mut self, tree: &mut CallTree, mut also: impl FnMut(&TimeSample)) -> u64 {
+        let processes = self.recording().status.processes.clone();
+        let Self { log, scope, range, names, threads, damage, .. } = self;
+        let mut reading = Reading::new(names, threads, scope, &processes);
+        log.each(|rows: &PathRows| rows.iter().for_each(|row| reading.path(&row)));
+        let mut last_ns = 0;
         log.each(|rows: &SampleRows| {
-            let in_time = |row: &SampleRow| (range.start..=range.end).contains(&amount(row.time_ns));
-            wanted.extend(
-                rows.iter().filter(|row| scope.has_thread(row.pid as u32, row.tid as u32) && in_time(row)),
-            );
-        });
-        for row in &wanted {
-            if !paths.add_sample(row, tree, self) {
-                self.damage.unknown_codes += 1;
+            for row in rows.iter().filter(|row| scope.has_thread(row.pid as u32, row.tid as u32)) {
+                let time_ns = amount(row.time_ns);
+                if (range.start..=range.end).contains(&time_ns) {
+                    last_ns = time_ns.max(last_ns);
+                    damage.unknown_codes += u64::from(reading.add(&row, tree, &mut also).is_err());
+                }
             }
-        }
-        wanted.iter().map(|row| amount(row.time_ns)).max().unwrap_or(0)
+        });
+        last_ns
     }
 
     /// Reads the calls in the order in which they began.
@@ -307,6 +315,23 @@ impl Source {
         result?;
         timeline.finish(&self.threads);
         Ok((timeline, summary))
+    }
+
+    /// Reads the samples in the order of time, and the sums with them.
+    ///
+    /// # Errors
+    /// As [`Source::timeline`].
+    pub fn samples_and_summary(&mut self) -> io::Result<(Samples, Summary)> {
+        let mut samples = Samples::new()?;
+        let mut result = Ok(());
+        let summary = self.summary_of_samples(|sample| {
+            if result.is_ok() {
+                result = samples.add(sample);
+            }
+        });
+        result?;
+        samples.finish(&self.threads);
+        Ok((samples, summary))
     }
 
     /// What was left out of the log. The sums of a segment can't be cut to a time range: then they are left out too.

@@ -1,27 +1,19 @@
 //! The calls of a log in the order in which they began, thread by thread: what drawings of time are made of.
 //!
-//! The log gives them in the reverse of that order. They wait in a file without a name, 64 bytes each, in blocks of one
-//! thread, so that any number of them takes little memory.
+//! The log gives them in the reverse of that order. They wait in [`Blocks`], 64 bytes each.
 
 mod merged;
 
-use std::env;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
-use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::Visit;
+use super::blocks::Blocks;
 use super::walk::Threads;
 use crate::charge::{Began, Ended};
 use crate::correction::{Corrected, Correction};
 use crate::functions::Row;
-
-/// Calls of a block. Each thread has one in memory: ten thousand busy threads take 150 MB.
-const BLOCK: usize = 256;
-/// Where the file goes if `TMPDIR` names no other folder: `/tmp` is often in memory.
-const FOLDER: &str = "/var/tmp";
 
 /// One call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -108,17 +100,9 @@ impl Span {
 /// All calls of a log.
 #[derive(Debug)]
 pub struct Timeline {
-    file: File,
-    length: u64,
-    threads: Vec<Thread>,
+    /// The latest calls first.
+    calls: Blocks<Span>,
     ids: Vec<(u32, u32)>,
-}
-
-#[derive(Debug, Default)]
-struct Thread {
-    /// Where the full blocks lie in the file, the latest calls first.
-    blocks: Vec<u64>,
-    block: Vec<Span>,
 }
 
 impl Timeline {
@@ -127,30 +111,18 @@ impl Timeline {
     /// # Errors
     /// If no file can be made in the folder for temporary files (`TMPDIR`, or `/var/tmp`).
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { file: unnamed_file()?, length: 0, threads: Vec::new(), ids: Vec::new() })
+        Ok(Self { calls: Blocks::new()?, ids: Vec::new() })
     }
 
     /// Adds a call, later ones first.
     pub(super) fn add(&mut self, visit: &Visit) -> io::Result<()> {
-        let at = visit.thread as usize;
-        if at >= self.threads.len() {
-            self.threads.resize_with(at + 1, Thread::default);
-        }
-        let thread = &mut self.threads[at];
-        thread.block.push(Span::new(visit));
-        if thread.block.len() == BLOCK {
-            self.file.write_all_at(thread.block.as_bytes(), self.length)?;
-            thread.blocks.push(self.length);
-            thread.block.clear();
-            self.length += size_of::<[Span; BLOCK]>() as u64;
-        }
-        Ok(())
+        self.calls.push(visit.thread as usize, Span::new(visit))
     }
 
     /// All calls have been added.
     pub(super) fn finish(&mut self, threads: &Threads) {
         threads.ids().clone_into(&mut self.ids);
-        self.threads.resize_with(self.ids.len(), Thread::default);
+        self.calls.reserve(self.ids.len());
     }
 
     /// Process and thread id of each thread, by number.
@@ -160,8 +132,7 @@ impl Timeline {
 
     /// How many calls a thread made, resumptions and those found open among them.
     pub fn len(&self, thread: usize) -> usize {
-        let Thread { blocks, block } = &self.threads[thread];
-        blocks.len() * BLOCK + block.len()
+        self.calls.len(thread)
     }
 
     /// When the first call of a thread begins, monotonic nanoseconds.
@@ -169,14 +140,7 @@ impl Timeline {
     /// # Errors
     /// If the file can't be read.
     pub fn first_ns(&self, thread: usize) -> io::Result<Option<u64>> {
-        let Thread { blocks, block } = &self.threads[thread];
-        if let (None, Some(&at)) = (block.last(), blocks.last()) {
-            let mut earliest = Span::new_zeroed();
-            let at = at + size_of::<[Span; BLOCK - 1]>() as u64;
-            self.file.read_exact_at(earliest.as_mut_bytes(), at)?;
-            return Ok(Some(earliest.start_ns));
-        }
-        Ok(block.last().map(|span| span.start_ns))
+        Ok(self.calls.last(thread)?.map(|span| span.start_ns))
     }
 
     /// Goes through the calls of a thread, earlier ones first, and callers before what they called.
@@ -186,16 +150,9 @@ impl Timeline {
     pub fn each<E: From<io::Error>>(
         &self,
         thread: usize,
-        mut take: impl FnMut(&Span) -> Result<(), E>,
+        take: impl FnMut(&Span) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Thread { blocks, block } = &self.threads[thread];
-        block.iter().rev().try_for_each(&mut take)?;
-        let mut earlier = vec![Span::new_zeroed(); BLOCK];
-        for &at in blocks.iter().rev() {
-            self.file.read_exact_at(earlier.as_mut_bytes(), at)?;
-            earlier.iter().rev().try_for_each(&mut take)?;
-        }
-        Ok(())
+        self.calls.each_backward(thread, take)
     }
 
     /// The same as beginnings and ends, in the order of time: ends come before what begins at the same time, and a
@@ -223,14 +180,6 @@ impl Timeline {
     }
 }
 
-/// A file without a name, in the folder for temporary files.
-pub(crate) fn unnamed_file() -> io::Result<File> {
-    match env::var_os("TMPDIR") {
-        Some(folder) => tempfile::tempfile_in(folder),
-        None => tempfile::tempfile_in(FOLDER).or_else(|_| tempfile::tempfile()),
-    }
-}
-
 /// A beginning or an end.
 #[derive(Clone, Copy, Debug)]
 pub enum Edge<'a> {
@@ -242,6 +191,7 @@ pub enum Edge<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::blocks::BLOCK;
     use super::*;
     use crate::charge::{Cost, FinishedCall};
 

@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 
 use super::Visit;
-use super::paths::{PathId, Paths, ROOT, Step};
+use super::paths::{PathId, Paths, ROOT};
 use super::thinned::Seeming;
 use crate::charge::Cost;
 use crate::functions::Row;
@@ -136,14 +136,6 @@ impl CallTree {
     /// All paths that end in a function, callers before what they call.
     pub fn calls(&self) -> impl DoubleEndedIterator<Item = (PathId, Row, &PathSums)> {
         self.paths.iter().filter_map(|path| Some((path, self.paths.row(path)?, self.get(path))))
-    }
-
-    /// What threads did outside all functions, by their numbers.
-    pub(super) fn threads(&self) -> impl Iterator<Item = (u32, &PathSums)> {
-        self.paths.iter().filter_map(|path| match self.paths.step(path) {
-            Step::Thread(number) => Some((number, self.get(path))),
-            Step::Function(_) => None,
-        })
     }
 
     fn at(&mut self, path: PathId) -> &mut PathSums {

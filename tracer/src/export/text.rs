@@ -13,8 +13,9 @@ use anyhow::{Result, bail};
 use super::notes::notes;
 use super::{Export, Measure};
 use crate::analysis::Source;
+use crate::analysis::blocks::unnamed_file;
 use crate::analysis::names::Names;
-use crate::analysis::timeline::{Edge, Span, unnamed_file};
+use crate::analysis::timeline::{Edge, Span};
 use crate::event::{Function, Member};
 use crate::log::rows::{amount, member};
 use crate::report::{Report, UNNAMED};
@@ -26,7 +27,7 @@ pub(super) struct Text;
 impl Export for Text {
     fn write(&self, source: &mut Source, _: Measure, out: &mut dyn Write) -> Result<()> {
         if source.is_sampled() {
-            bail!("the recording is sampled, it has no single calls: export as collapsed, pprof or csv");
+            bail!("the recording is sampled, it has no single calls: export as speedscope, collapsed or csv");
         }
         let (timeline, summary) = source.timeline_and_summary()?;
         let start_bytes = only_process(&summary.report)?;

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
-use zerocopy::{FromZeros as _, IntoBytes as _};
+use zerocopy::FromZeros as _;
 
-use super::{BLOCK, Edge, Span, Timeline};
+use super::super::blocks::BLOCK;
+use super::{Edge, Span, Timeline};
 
 /// How far a thread is.
 struct Cursor<'a> {
@@ -52,8 +52,8 @@ impl Timeline {
 
 impl<'a> Cursor<'a> {
     fn new(timeline: &'a Timeline, thread: usize) -> io::Result<Self> {
-        let of = &timeline.threads[thread];
-        let mut cursor = Self { thread, blocks: &of.blocks, coming: of.block.clone(), open: Vec::new() };
+        let (blocks, coming) = (timeline.calls.full(thread), timeline.calls.rest(thread).to_vec());
+        let mut cursor = Self { thread, blocks, coming, open: Vec::new() };
         cursor.read(timeline)?;
         Ok(cursor)
     }
@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
     fn read(&mut self, timeline: &Timeline) -> io::Result<()> {
         if let (true, Some((&at, later))) = (self.coming.is_empty(), self.blocks.split_last()) {
             self.coming.resize(BLOCK, Span::new_zeroed());
-            timeline.file.read_exact_at(self.coming.as_mut_bytes(), at)?;
+            timeline.calls.read(at, &mut self.coming)?;
             self.blocks = later;
         }
         Ok(())
