@@ -57,13 +57,13 @@ pub enum Format {
     Svg,
     /// Time, calls and memory by call path, gzipped (go tool pprof)
     Pprof,
-    /// The calls of each thread over time (speedscope)
+    /// The calls of each thread over time, or its samples (speedscope)
     Speedscope,
     /// Calls and memory over time, as JSON (Chrome's trace viewer, Perfetto)
     Chrome,
     /// Calls and memory over time, smaller than chrome (Perfetto)
     Perfetto,
-    /// Calls and memory over time, a million calls at most (Firefox Profiler)
+    /// Calls or samples, and memory, over time; a million calls or four million samples at most (Firefox Profiler)
     Firefox,
     /// A row for each function or call, comma-separated, safe for spreadsheets
     Csv,
@@ -125,7 +125,10 @@ pub(crate) fn uncharged(report: &Report) -> impl Iterator<Item = (u32, &str, Pat
 /// A function with its place: `Order.total (shop/orders.py:12)`.
 fn label(function: Option<&Function>) -> String {
     match function {
-        Some(Function { name, file, line }) => format!("{name} ({file}:{line})"),
+        Some(Function { name, file, line }) if FunctionReport::is_of_a_function(name, file, *line) => {
+            format!("{name} ({file}:{line})")
+        }
+        Some(Function { name, .. }) => name.clone(),
         None => crate::report::UNNAMED.to_owned(),
     }
 }

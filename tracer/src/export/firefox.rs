@@ -1,9 +1,11 @@
 //! The processed profile of Firefox Profiler: a sample wherever a thread's stack changes, weighed by the nanoseconds
-//! until it changes again; a marker for each call; resident memory as a counter.
+//! until it changes again; a marker for each call; resident memory as a counter. Where samples were taken, they are its
+//! samples, weighed by the nanoseconds that each stands for.
 //!
 //! The format holds a thread column by column, and so must whoever writes it: there is a limit to what is exported.
 
 mod markers;
+mod sampled;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,13 +31,18 @@ pub(super) struct Firefox;
 
 /// They take some 220 MB.
 const MOST_CALLS: usize = 1_000_000;
+const CALLS_ADVICE: &str = "choose a part with --time, --tid or --function, or export as perfetto";
 /// Changes of memory, 20 bytes each.
 const MOST_CHANGES: usize = 4_000_000;
 
 impl Export for Firefox {
     fn write(&self, source: &mut Source, _measure: Measure, out: &mut dyn Write) -> Result<()> {
+        if source.is_sampled() {
+            return sampled::write(source, out);
+        }
         let mut trace = Trace::read(source)?;
-        refuse(trace.threads().map(|(number, _)| trace.timeline.len(number)).sum(), MOST_CALLS, "calls")?;
+        let calls = trace.threads().map(|(number, _)| trace.timeline.len(number)).sum();
+        refuse(calls, MOST_CALLS, "calls", CALLS_ADVICE)?;
         let mut builder = Builder::new(&trace);
         for (number, ids) in trace.threads() {
             builder.thread(&trace, number, ids)?;
@@ -46,11 +53,10 @@ impl Export for Firefox {
     }
 }
 
-fn refuse(found: usize, most: usize, what: &str) -> Result<()> {
+fn refuse(found: usize, most: usize, what: &str, advice: &str) -> Result<()> {
     if found > most {
         bail!(
-            "{} {what} are too many for this format, which holds {}: choose a part with --time, --tid or --function, or \
-             export as perfetto",
+            "{} {what} are too many for this format, which holds {}: {advice}",
             count(found as u64),
             count(most as u64)
         );
@@ -87,7 +93,7 @@ struct Own {
 }
 
 impl Builder {
-    fn new(trace: &Trace<'_>) -> Self {
+    fn new<T>(trace: &Trace<'_, T>) -> Self {
         let about = trace.about();
         let unix_ms = trace.report.window.start_unix_ns as f64 / 1e6;
         let reference = ReferenceTimestamp::from_millis_since_unix_epoch(unix_ms);
@@ -132,7 +138,9 @@ impl Builder {
             match edge {
                 Edge::Begin(span) => {
                     samples.until(self, span.start_ns);
-                    let frame = *frames.entry(span.row).or_insert_with(|| self.frame(thread, span.row));
+                    let category = self.category;
+                    let frame = || self.frame(thread, span.row, category);
+                    let frame = *frames.entry(span.row).or_insert_with(frame);
                     let caller = samples.open.last().map(|open| open.stack);
                     let stack = self.profile.intern_stack(thread, caller, frame);
                     self.marker(thread, span, stack);
@@ -153,11 +161,11 @@ impl Builder {
         Ok(())
     }
 
-    fn frame(&mut self, thread: ThreadHandle, row: Row) -> FrameHandle {
+    fn frame(&mut self, thread: ThreadHandle, row: Row, category: CategoryHandle) -> FrameHandle {
         let label = self.profile.intern_string(&self.labels[row as usize]);
         let frame = FrameInfo {
             frame: Frame::Label(label),
-            category_pair: self.category.into(),
+            category_pair: category.into(),
             flags: FrameFlags::empty(),
         };
         self.profile.intern_frame(thread, frame)
@@ -173,7 +181,7 @@ impl Builder {
     }
 
     /// Resident memory of each process. The format knows no more than one such counter.
-    fn counters(&mut self, trace: &mut Trace<'_>) -> Result<()> {
+    fn counters<T>(&mut self, trace: &mut Trace<'_, T>) -> Result<()> {
         let mut counters = BTreeMap::new();
         let mut changes = 0;
         for pid in self.processes.keys().copied().collect::<Vec<_>>() {
@@ -187,7 +195,7 @@ impl Builder {
                 return Ok(());
             }
             changes += 1;
-            refuse(changes, MOST_CHANGES, "changes of memory")?;
+            refuse(changes, MOST_CHANGES, "changes of memory", "choose a part with --time or --pid")?;
             let process = self.processes[&point.pid];
             let (counter, bytes) = counters.entry(point.pid).or_insert_with(|| {
                 let what = "Resident memory in bytes";
@@ -201,7 +209,7 @@ impl Builder {
     }
 
     /// What is to be said of the whole, as a marker at the beginning.
-    fn about(&mut self, trace: &Trace<'_>) -> Result<()> {
+    fn about<T>(&mut self, trace: &Trace<'_, T>) -> Result<()> {
         if let Some(&(_, thread)) = self.threads.first() {
             let marker = AboutMarker::new(&mut self.profile, self.category, &trace.about())?;
             self.profile.add_marker(thread, MarkerTiming::Instant(self.time(self.start_ns)), marker);
@@ -273,8 +281,8 @@ mod tests {
 
     #[test]
     fn too_much_is_refused_with_advice() {
-        assert!(refuse(MOST_CALLS, MOST_CALLS, "calls").is_ok());
-        let error = refuse(MOST_CALLS + 1, MOST_CALLS, "calls").unwrap_err().to_string();
+        assert!(refuse(MOST_CALLS, MOST_CALLS, "calls", CALLS_ADVICE).is_ok());
+        let error = refuse(MOST_CALLS + 1, MOST_CALLS, "calls", CALLS_ADVICE).unwrap_err().to_string();
         assert!(
             error.starts_with("1 000 001 calls are too many for this format, which holds 1 000 000: "),
             "{error}"

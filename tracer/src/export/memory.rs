@@ -62,10 +62,10 @@ struct Memory {
     gained: [i64; 3],
 }
 
-impl Trace<'_> {
+impl<T> Trace<'_, T> {
     /// Goes through the counters of all processes. Each begins and ends with what the report says.
     pub(super) fn memory(&mut self, mut take: impl FnMut(Point) -> Result<()>) -> Result<()> {
-        let (begins, start_ns, end_ns) = (self.begins()?, self.start_ns(), self.end_ns());
+        let (begins, start_ns, end_ns) = (self.begins(), self.start_ns(), self.end_ns());
         let Self { source, report, .. } = self;
         let mut known: BTreeMap<u32, Memory> = BTreeMap::new();
         let mut result = Ok(());
@@ -90,16 +90,16 @@ impl Trace<'_> {
         Ok(())
     }
 
-    /// When the first call of each process begins.
-    fn begins(&self) -> Result<BTreeMap<u32, u64>> {
+    /// When the first call or sample of each process begins.
+    fn begins(&self) -> BTreeMap<u32, u64> {
         let mut begins = BTreeMap::new();
         for (number, (pid, _)) in self.threads() {
-            if let Some(first_ns) = self.timeline.first_ns(number)? {
+            if let Some(first_ns) = self.first_ns(number) {
                 let begin_ns = begins.entry(pid).or_insert(first_ns);
                 *begin_ns = first_ns.min(*begin_ns);
             }
         }
-        Ok(begins)
+        begins
     }
 }
 

@@ -1,6 +1,9 @@
-//! speedscope's own format: a profile for each thread, of the beginnings and ends of its calls. Memory has no place in it.
+//! speedscope's own format: a profile for each thread, of the beginnings and ends of its calls, or of its samples. Memory
+//! has no place in it.
 //!
 //! Its schema is `file-format-schema.json` of speedscope's npm package.
+
+mod sampled;
 
 use std::io::Write;
 
@@ -12,7 +15,6 @@ use super::trace::Trace;
 use super::{Export, Measure};
 use crate::analysis::Source;
 use crate::analysis::timeline::Edge;
-use crate::report::UNNAMED;
 
 /// The format.
 pub(super) struct Speedscope;
@@ -37,18 +39,12 @@ struct Event {
 }
 
 impl Export for Speedscope {
-    fn write(&self, source: &mut Source, _measure: Measure, out: &mut dyn Write) -> Result<()> {
+    fn write(&self, source: &mut Source, measure: Measure, out: &mut dyn Write) -> Result<()> {
+        if source.is_sampled() {
+            return sampled::write(source, measure, out);
+        }
         let trace = Trace::read(source)?;
-        let about = trace.about();
-        out.write_all(b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":")?;
-        json::write(out, &about.exporter)?;
-        out.write_all(b",\"name\":")?;
-        json::write(out, &format!("pytracer, {}", about.start))?;
-        out.write_all(b",\n\"pytracer\":")?;
-        json::write(out, &about)?;
-        out.write_all(b",\n\"shared\":{\"frames\":")?;
-        let frames = frames(&trace, out)?;
-        out.write_all(b"},\n\"profiles\":")?;
+        let frames = begin(&trace, out)?;
         let mut profiles = Array::begin(out)?;
         for (number, (pid, _)) in trace.threads().filter(|&(number, _)| trace.timeline.len(number) > 0) {
             profile(&trace, number, pid, &frames, profiles.next()?)?;
@@ -58,17 +54,29 @@ impl Export for Speedscope {
     }
 }
 
+/// Writes all that stands before the profiles; returns the numbers of frames by row.
+fn begin<T>(trace: &Trace<'_, T>, out: &mut dyn Write) -> Result<Vec<u32>> {
+    let about = trace.about();
+    out.write_all(b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"exporter\":")?;
+    json::write(out, &about.exporter)?;
+    out.write_all(b",\"name\":")?;
+    json::write(out, &format!("pytracer{}, {}", trace.sampled(), about.start))?;
+    out.write_all(b",\n\"pytracer\":")?;
+    json::write(out, &about)?;
+    out.write_all(b",\n\"shared\":{\"frames\":")?;
+    let frames = frames(trace, out)?;
+    out.write_all(b"},\n\"profiles\":")?;
+    Ok(frames)
+}
+
 /// Writes the functions that were called; returns their numbers by row.
-fn frames(trace: &Trace<'_>, out: &mut dyn Write) -> Result<Vec<u32>> {
+fn frames<T>(trace: &Trace<'_, T>, out: &mut dyn Write) -> Result<Vec<u32>> {
     let mut numbers = Vec::new();
     let mut array = Array::begin(out)?;
     for (number, row) in (0..).zip(trace.called()) {
-        let function = trace.function(row);
-        let frame = function.map_or(Frame { name: UNNAMED, file: None, line: None }, |function| Frame {
-            name: &function.name,
-            file: Some(&function.file),
-            line: Some(function.line),
-        });
+        let place = trace.function(row).filter(|_| trace.source.names().get(row).is_function());
+        let (file, line) = place.map(|function| (&*function.file, function.line)).unzip();
+        let frame = Frame { name: trace.name(row), file, line };
         array.push(&frame)?;
         numbers.resize(row as usize, 0);
         numbers.push(number);

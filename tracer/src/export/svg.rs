@@ -78,5 +78,6 @@ fn subtitle(source: &Source, window_ns: u64) -> String {
         0 => String::new(),
         lost => format!(", {} events lost", count(lost)),
     };
-    format!("{}, {what}{lost}", duration(window_ns))
+    let how = status.account.sampling.map_or_else(String::new, |sampling| format!(", {}", sampling.words()));
+    format!("{}, {what}{how}{lost}", duration(window_ns))
 }

@@ -1,4 +1,5 @@
-//! A recording as exports that show time need it: the calls of each thread in order, and what is to be said of the whole.
+//! A recording as exports that show time need it: the calls or samples of each thread in order, and what is to be said of
+//! the whole.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +8,8 @@ use serde::Serialize;
 
 use super::label;
 use super::notes::notes;
+use crate::analysis::paths::Paths;
+use crate::analysis::samples::Samples;
 use crate::analysis::timeline::{Span, Timeline};
 use crate::analysis::{Source, source::Summary};
 use crate::event::Function;
@@ -16,15 +19,26 @@ use crate::report::{Account, ProcessReport, Report, UNNAMED};
 
 /// A part of a recording that has been read.
 #[derive(Debug)]
-pub(super) struct Trace<'a> {
+pub(super) struct Trace<'a, T = Timeline> {
     pub(super) source: &'a mut Source,
-    /// Its calls.
-    pub(super) timeline: Timeline,
+    /// Its calls, or its samples.
+    pub(super) timeline: T,
     /// Its report.
     pub(super) report: Report,
+    /// Of samples, their call paths.
+    pub(super) paths: Paths,
+    /// Process and thread ids, by the number of the thread.
+    ids: Vec<(u32, u32)>,
+    /// When the first call or sample of each thread began, monotonic nanoseconds.
+    first_ns: Vec<Option<u64>>,
     /// Functions that were called, by row.
     called: Vec<bool>,
 }
+
+/// Of a recording of samples.
+pub(super) type SampledTrace<'a> = Trace<'a, Samples>;
+
+const NO_ROOM: &str = "can't keep them in a temporary file: let TMPDIR name a folder with more room";
 
 /// What is said of the whole, beside the calls.
 #[derive(Debug, Serialize)]
@@ -61,26 +75,53 @@ impl<'a> Trace<'a> {
             );
         }
         if source.is_sampled() {
-            bail!("the recording is sampled, it has no calls over time: export as pprof, collapsed or svg");
+            bail!(
+                "the recording is sampled, it has no calls over time: export as speedscope, firefox, pprof or collapsed"
+            );
         }
         let read = source.timeline_and_summary();
-        let (timeline, Summary { report, tree }) = read
-            .context("can't keep the calls in a temporary file: let TMPDIR name a folder with more room")?;
+        let (timeline, Summary { report, tree }) = read.context(NO_ROOM)?;
         let mut called = vec![false; source.names().len()];
         for (_, row, sums) in tree.calls() {
             called[row as usize] |= sums.sums.activations > 0;
         }
-        Ok(Self { source, timeline, report, called })
+        let ids = timeline.threads().to_vec();
+        let first_ns = (0..ids.len()).map(|number| timeline.first_ns(number)).collect::<Result<_, _>>()?;
+        Ok(Self { source, timeline, report, paths: Paths::default(), ids, first_ns, called })
     }
 
+    /// The coroutine that a call is a step of, if it is of one.
+    pub(super) fn coroutine(&self, span: &Span) -> Option<u64> {
+        (span.instance != 0 && self.source.names().get(span.row).is_coroutine()).then_some(span.instance)
+    }
+}
+
+impl<'a> SampledTrace<'a> {
+    /// Reads a part of a recording of samples.
+    ///
+    /// # Errors
+    /// If they find no room.
+    pub(super) fn read_samples(source: &'a mut Source) -> Result<Self> {
+        let (timeline, Summary { report, tree }) = source.samples_and_summary().context(NO_ROOM)?;
+        let mut called = vec![false; source.names().len()];
+        for (path, row, _) in tree.calls() {
+            called[row as usize] |= tree.get(path).total.wall_ns > 0;
+        }
+        let ids = timeline.threads().to_vec();
+        let first_ns = (0..ids.len()).map(|number| timeline.first_ns(number)).collect();
+        Ok(Self { source, timeline, report, paths: tree.paths, ids, first_ns, called })
+    }
+}
+
+impl<T> Trace<'_, T> {
     /// Threads by number, with process and thread id.
-    pub(super) fn threads(&self) -> impl Iterator<Item = (usize, (u32, u32))> + use<> {
-        self.timeline.threads().to_vec().into_iter().enumerate()
+    pub(super) fn threads(&self) -> impl Iterator<Item = (usize, (u32, u32))> + use<T> {
+        self.ids.clone().into_iter().enumerate()
     }
 
     /// All processes that there is something to show of.
     pub(super) fn pids(&self) -> BTreeSet<u32> {
-        let threads = self.timeline.threads().iter().map(|&(pid, _)| pid);
+        let threads = self.ids.iter().map(|&(pid, _)| pid);
         threads.chain(self.report.processes.iter().map(|process| process.pid)).collect()
     }
 
@@ -97,7 +138,7 @@ impl<'a> Trace<'a> {
 
     /// What to call a thread, by its number.
     pub(super) fn thread_name(&self, number: usize) -> String {
-        let (pid, tid) = self.timeline.threads()[number];
+        let (pid, tid) = self.ids[number];
         match self.source.thread_name(number as u32) {
             Some(name) => format!("{name} {tid}"),
             None if pid == tid => format!("main thread {tid}"),
@@ -127,9 +168,9 @@ impl<'a> Trace<'a> {
         self.function(row).map_or(UNNAMED, |function| &function.name)
     }
 
-    /// The coroutine that a call is a step of, if it is of one.
-    pub(super) fn coroutine(&self, span: &Span) -> Option<u64> {
-        (span.instance != 0 && self.source.names().get(span.row).is_coroutine()).then_some(span.instance)
+    /// When the first call or sample of a thread began, monotonic nanoseconds; of the thread by number.
+    pub(super) fn first_ns(&self, number: usize) -> Option<u64> {
+        self.first_ns[number]
     }
 
     /// Beginning of what is shown, monotonic nanoseconds.
@@ -147,12 +188,18 @@ impl<'a> Trace<'a> {
         self.source.recording().clock_offset_ns as u64
     }
 
+    /// A word on how the recording was made, to follow a name: of calls nothing, they are what everybody expects.
+    pub(super) fn sampled(&self) -> String {
+        let sampling = &self.report.account.sampling;
+        sampling.map_or_else(String::new, |sampling| format!(", {}", sampling.words()))
+    }
+
     /// What is to be said of the whole.
     pub(super) fn about(&self) -> About<'_> {
         let recording = self.source.recording();
         let start_unix_ns = self.report.window.start_unix_ns;
         About {
-            exporter: format!("pytracer {}", env!("CARGO_PKG_VERSION")),
+            exporter: format!("pytracer {}{}", env!("CARGO_PKG_VERSION"), self.sampled()),
             arguments: &recording.arguments,
             start: jiff::Timestamp::from_nanosecond(i128::from(start_unix_ns))
                 .map_or_else(|_| start_unix_ns.to_string(), |time| time.to_string()),

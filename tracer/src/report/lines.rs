@@ -242,9 +242,10 @@ fn in_windows(windowing: &Windowing) -> String {
 
 /// What samples are and are not, and what they cost.
 fn sampled(sampling: &Sampling, account: &Account, window_ns: u64) -> String {
-    let &Sampling { rate_hz, taken, cost_ns, .. } = sampling;
+    let &Sampling { taken, cost_ns, .. } = sampling;
     let mut out = format!(
-        "sampled at {rate_hz} Hz: shares of time with what 95 % of such samples would show, no counts\n"
+        "{}: shares of time with what 95 % of such samples would show, no counts\n",
+        sampling.words()
     );
     if account.cost_unknown {
         out += "what the samples cost is not known: the recording was cut off\n";

@@ -32,6 +32,13 @@ pub struct Sampling {
     pub cost_ns: u64,
 }
 
+impl Sampling {
+    /// What marks all that is made of samples: `sampled at 199 Hz`.
+    pub(crate) fn words(&self) -> String {
+        format!("sampled at {} Hz", self.rate_hz)
+    }
+}
+
 /// Of one function. Times are what the samples stand for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SampledFunction {
@@ -139,7 +146,7 @@ pub(crate) fn set_shares(rows: &mut [FunctionReport]) {
 
 /// The interval that holds the true share with 95 % confidence, when `part` of `all` samples were seen (Wilson's score
 /// interval, which is right for small numbers too).
-pub(super) fn interval(part: u64, all: u64) -> (f64, f64) {
+pub(crate) fn interval(part: u64, all: u64) -> (f64, f64) {
     if all == 0 {
         return (0.0, 1.0);
     }
