@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
-use crate::analysis::Source;
+use crate::analysis::{Source, Visit};
 use crate::report::Report;
 use flame::FlameGraph;
 use functions::{FunctionTable, Names};
@@ -41,12 +41,18 @@ const SCRIPT: &str = concat!(
 #[derive(Serialize)]
 struct Data {
     duration_ns: u64,
+    /// Times are of samples: there are no calls.
+    is_sampled: bool,
     names: Names,
     table: FunctionTable,
     flame: FlameGraph,
-    lanes: Lanes,
+    /// `None`: there are no calls.
+    lanes: Option<Lanes>,
     memory: Timeline,
 }
+
+/// A duration without what probes added to it, in nanoseconds, and whether that is a bound.
+type CorrectedTime = (u64, bool);
 
 /// Writes the page of the part of a recording that `source` gives.
 ///
@@ -54,19 +60,31 @@ struct Data {
 /// If it can't be written.
 pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
     let (mut longest, mut seen) = (Longest::default(), CallsSeen::default());
-    let sums = source.summary(|visit, _| {
-        longest.add(visit);
-        seen.add(visit);
-    });
+    let is_sampled = source.is_sampled();
+    let sums = if is_sampled {
+        source.summary_of_samples(|sample| seen.add_sample(sample))
+    } else {
+        source.summary(|visit, _| {
+            longest.add(visit);
+            seen.add(visit);
+        })
+    };
     let report = sums.report.clone().merged();
     let mut names = Names::default();
     let table = FunctionTable::new(&report, &mut names);
     let flame = FlameGraph::new(source, &sums, &mut names);
-    let lanes = longest.finish(source, &sums.tree, &mut names);
+    let lanes = (!is_sampled).then(|| longest.finish(source, &sums.tree, &mut names));
     let memory = Timeline::read(source, &report, &sums.tree, seen, &mut names);
-    let data = Data { duration_ns: report.window.duration_ns, names, table, flame, lanes, memory };
+    let duration_ns = report.window.duration_ns;
+    let data = Data { duration_ns, is_sampled, names, table, flame, lanes, memory };
     let page = render(source, &report, &data)?;
     out.write_all(page.as_bytes()).context("can't write the page")
+}
+
+/// The duration of a call without what probes added; `None`: what they take was not measured.
+fn corrected(source: &Source, visit: &Visit) -> Option<CorrectedTime> {
+    let corrected = visit.corrected(source.correction()?);
+    Some((corrected.ns(), corrected.at_most_ns().is_some()))
 }
 
 fn render(source: &Source, report: &Report, data: &Data) -> Result<String> {
@@ -74,6 +92,7 @@ fn render(source: &Source, report: &Report, data: &Data) -> Result<String> {
     templates.add_template("page.html", PAGE)?;
     let safe = |text: String| Value::from_safe_string(text);
     let context = context! {
+        sampled => data.is_sampled,
         title => summary::title(report),
         subtitle => summary::subtitle(source, report),
         facts => summary::facts(report),

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
 use super::output::Output;
@@ -50,11 +50,6 @@ impl Arguments {
         let options = self.view.options();
         let mut source = self.part.open(&self.folder.dir)?;
         if let Some(path) = &self.html {
-            if source.is_sampled() {
-                bail!(
-                    "the page is of calls, and the recording is of samples: take --view tree, or export it as svg"
-                );
-            }
             let mut out = Output::create(path)?;
             html::write(&mut source, &mut out)?;
             out.finish()?;

@@ -45,7 +45,8 @@ class FlameGraph {
     const left = this.page.data.flame.left_out;
     this.words.textContent = this.weight(root) === 0
       ? `There is no ${this.measure.title} in what was recorded.`
-      : "Width: what a call path came to, with all that it called. A click makes a box as wide as the drawing. "
+      : (this.page.data.is_sampled && this.measure.show === duration ? "Times are of samples. " : "")
+        + "Width: what a call path came to, with all that it called. A click makes a box as wide as the drawing. "
         + (left ? `${count(left)} paths that are small by every measure are drawn as "smaller paths".` : "All paths are in it.");
     this.search();
   }
@@ -66,7 +67,8 @@ class FlameGraph {
     const own = this.weight(path) - path.children.reduce((sum, child) => sum + this.weight(child), 0);
     const share = amount => `${show(amount)}, ${percent(amount, this.weight(this.paths[0]))} of all`;
     const lines = [text, number === null ? "" : this.page.functions[number].place, `with what it called: ${share(this.weight(path))}`];
-    if (number !== null) lines.push(`itself: ${share(own)}`, `${count(path.calls)} calls`);
+    if (number !== null) lines.push(`itself: ${share(own)}`);
+    if (number !== null && !this.page.data.is_sampled) lines.push(`${count(path.calls)} calls`);
     return lines.filter(line => line);
   }
 

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::analysis::Source;
 use crate::event::Function;
 use crate::functions::Row;
-use crate::report::{FunctionReport, Report, UNNAMED, merge};
+use crate::report::{FunctionReport, Report, SampledFunction, UNNAMED, merge};
 use crate::text::shown;
 
 /// Rows of the table.
@@ -65,24 +65,40 @@ pub(super) struct FunctionTable {
     left_out: usize,
 }
 
-/// A row: function, calls, resumptions, calls open at attach, self and cum (wall), self and cum (CPU), self and cum (resident memory), page
-/// faults, whether times are upper bounds, and whether it is a function.
+/// A row: function, self and cum (wall), self and cum (CPU), self and cum (resident memory), and whether it is a function.
+/// Then, of calls, their number, resumptions, calls open at attach, page faults, and whether times are upper bounds; of
+/// samples, their number running and waiting, the share of all that ran with its interval, and the parts of CPU time in the
+/// interpreter, in other code and in the kernel.
 struct Line(Option<Number>, FunctionReport);
 
 impl Serialize for Line {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(number, row) = self;
+        if let Some(of) = &row.sampled {
+            return (
+                number,
+                (row.self_wall_ns, row.cum_wall_ns),
+                (row.self_cpu_ns, row.cum_cpu_ns),
+                (row.self_rss_bytes, row.cum_rss_bytes),
+                row.is_function(),
+                of.samples,
+                of.off_cpu_samples,
+                (of.cpu_share, of.cpu_share_low, of.cpu_share_high),
+                (of.self_python_ns, of.self_native_ns, of.self_system_ns),
+            )
+                .serialize(serializer);
+        }
         (
             number,
-            row.calls,
-            row.resumes,
-            row.open_at_attach,
             (row.self_wall_ns, row.cum_wall_ns),
             (row.self_cpu_ns, row.cum_cpu_ns),
             (row.self_rss_bytes, row.cum_rss_bytes),
+            row.is_function(),
+            row.calls,
+            row.resumes,
+            row.open_at_attach,
             row.page_faults,
             row.late_ends > 0,
-            row.is_function(),
         )
             .serialize(serializer)
     }
@@ -90,7 +106,10 @@ impl Serialize for Line {
 
 impl FunctionTable {
     pub(super) fn new(report: &Report, names: &mut Names) -> Self {
-        let mut total = FunctionReport::default();
+        // All samples are all of them.
+        let all = SampledFunction { cpu_share: 1.0, ..SampledFunction::default() };
+        let sampled = report.account.sampling.map(|_| all);
+        let mut total = FunctionReport { sampled, ..FunctionReport::default() };
         for row in &report.functions {
             merge(&mut total, row);
         }

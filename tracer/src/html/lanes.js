@@ -3,16 +3,17 @@
 class Lanes {
   constructor(page, host) {
     this.page = page;
-    const { threads, calls, left_out, threads_left_out } = page.data.lanes;
+    const { threads, calls, left_out, threads_left_out, corrected } = page.data.lanes;
     this.boxes = new Boxes(page, {
       label: "threads over time", length: page.data.duration_ns || 1, tell: box => this.tell(box), axis: true, mostRows: 16,
     });
     const words = element("span", { class: "note" }, this.words(left_out, threads_left_out));
     host.append(element("div", { class: "tools" }, words, this.boxes.zoomOut), this.boxes.ticks, this.boxes.window);
-    const boxes = calls.map(([group, row, number, start, length, offCpu, rss]) => {
+    if (corrected) host.append(element("p", { class: "note" }, corrected));
+    const boxes = calls.map(([group, row, number, start, length, offCpu, rss, late, corrected]) => {
       const { label, hue } = this.page.functions[number];
       const waits = offCpu > length / 2;
-      return { from: start, to: start + length, group, row, text: label, hue, number, offCpu, rss, waits };
+      return { from: start, to: start + length, group, row, text: label, hue, number, offCpu, rss, waits, late, corrected };
     });
     this.boxes.set(boxes, this.boxes.length, threads.map(([pid, tid, name]) => `process ${pid}, thread ${tid}${name ? `, ${name}` : ""}`));
   }
@@ -26,11 +27,11 @@ class Lanes {
     return left ? `${legend} Left out, the shortest first: ${left}.` : `${legend} All calls are in it.`;
   }
 
-  tell({ number, text, from, to, offCpu, rss }) {
+  tell({ number, text, from, to, offCpu, rss, late, corrected }) {
     return [
       text,
       this.page.functions[number].place,
-      `${duration(to - from)} from ${duration(from)} on`,
+      `${lengthOf(to - from, late, corrected)} from ${duration(from)} on`,
       `on CPU ${duration(to - from - offCpu)}, ${percent(to - from - offCpu, to - from)}`,
       `resident memory ${signedBytes(rss)}`,
     ];

@@ -5,9 +5,11 @@ use std::cmp::Reverse;
 use serde::{Serialize, Serializer};
 
 use super::functions::{Names, Number};
+use super::{CorrectedTime, corrected};
 use crate::analysis::top_calls::TopCalls;
 use crate::analysis::tree::CallTree;
 use crate::analysis::{Source, Visit};
+use crate::correction::Correction;
 use crate::text::shown;
 
 /// Calls that are kept.
@@ -33,21 +35,25 @@ pub(super) struct Lanes {
     left_out: u64,
     /// Threads without a lane.
     threads_left_out: usize,
+    /// What corrected lengths are; `None`: there are none.
+    corrected: Option<String>,
 }
 
-/// A call: number of its lane, depth, function, beginning, length, part of it off CPU, change of resident memory.
+/// A call: number of its lane, depth, function, beginning, length, part of it off CPU, change of resident memory, whether
+/// the length is an upper bound, and the length without what probes added.
 struct Drawn {
     lane: usize,
     function: Number,
     start_ns: u64,
     visit: Visit,
+    corrected: Option<CorrectedTime>,
 }
 
 impl Serialize for Drawn {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { lane, function, start_ns, visit } = self;
-        let (depth, total) = (visit.call.depth, visit.call.total);
-        (lane, depth, function, start_ns, total.wall_ns, total.off_cpu_ns, total.rss_bytes)
+        let Self { lane, function, start_ns, visit, corrected } = self;
+        let (depth, total, late) = (visit.call.depth, visit.call.total, visit.call.ended.is_late());
+        (lane, depth, function, start_ns, total.wall_ns, total.off_cpu_ns, total.rss_bytes, late, corrected)
             .serialize(serializer)
     }
 }
@@ -81,6 +87,7 @@ impl Longest {
                 function: names.of_row(source, visit.row),
                 start_ns: visit.call.start_ns.saturating_sub(source.start_ns()),
                 visit,
+                corrected: corrected(source, &visit),
             })
         };
         let calls: Vec<_> = self.calls.finish().into_iter().filter_map(drawn).collect();
@@ -90,6 +97,7 @@ impl Longest {
             left_out: all.saturating_sub(calls.len() as u64),
             calls,
             threads_left_out,
+            corrected: source.correction().map(Correction::note),
         }
     }
 }

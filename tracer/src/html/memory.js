@@ -70,9 +70,9 @@ class MemoryTimeline {
     });
   }
 
-  words({ stack, bytes, start_ns, end_ns, pid, tid }) {
+  words({ stack, bytes, start_ns, end_ns, pid, tid, late, corrected }) {
     const { name, place } = this.page.functions[stack[stack.length - 1]];
-    return `${name}\n${place}\n${signedBytes(bytes)} itself, ${duration(end_ns - start_ns)} from ${duration(start_ns)} on\nprocess ${pid}, thread ${tid}`;
+    return `${name}\n${place}\n${signedBytes(bytes)} itself, ${lengthOf(end_ns - start_ns, late, corrected)} from ${duration(start_ns)} on\nprocess ${pid}, thread ${tid}`;
   }
 
   list(growths) {

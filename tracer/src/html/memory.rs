@@ -2,15 +2,16 @@
 
 use std::cmp::Reverse;
 
-use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::functions::{Names, Number};
+use super::{CorrectedTime, corrected};
 use crate::analysis::rss_history::{Bucket, History, histories};
+use crate::analysis::samples::TimeSample;
 use crate::analysis::top_calls::TopCalls;
 use crate::analysis::tree::CallTree;
 use crate::analysis::{Source, Visit};
-use crate::event::Member;
+use crate::event::{Member, Origin};
 use crate::report::Report;
 
 /// Parts of the window; of each the highest and the last value are drawn.
@@ -32,7 +33,7 @@ pub(super) struct Timeline {
     processes_left_out: usize,
     /// Change of each kind since the beginning, of all processes together.
     kinds: Vec<(&'static str, Curve)>,
-    /// The calls that added most, each without what it called.
+    /// The calls that added most, each without what it called; of samples there are none.
     growths: Vec<Growth>,
     /// Changes that the log does not hold one by one: they are in no curve.
     left_out: u64,
@@ -46,20 +47,23 @@ struct Growth {
     end_ns: u64,
     pid: u32,
     tid: u32,
+    /// Its length is an upper bound.
+    late: bool,
+    corrected: Option<CorrectedTime>,
     /// The call and those it was made from, outermost first.
     stack: Vec<Number>,
 }
 
-/// What the drawing needs to know of the calls.
+/// What the drawing needs to know of the calls, or of the samples.
 pub(super) struct CallsSeen {
     growths: TopCalls,
-    /// When the last call of each process ended.
-    last_ns: FxHashMap<u32, u64>,
+    /// When the last one of each thread ended, by the thread's number.
+    last_ns: Vec<u64>,
 }
 
 impl Default for CallsSeen {
     fn default() -> Self {
-        Self { growths: TopCalls::new(MARKS), last_ns: FxHashMap::default() }
+        Self { growths: TopCalls::new(MARKS), last_ns: Vec::new() }
     }
 }
 
@@ -67,9 +71,28 @@ impl CallsSeen {
     /// Looks at a call.
     pub(super) fn add(&mut self, visit: &Visit) {
         let call = &visit.call;
-        let last_ns = self.last_ns.entry(call.pid).or_default();
-        *last_ns = call.end_ns.max(*last_ns);
+        self.seen(visit.thread, call.end_ns);
         self.growths.add(visit, u64::try_from(call.own.rss_bytes).unwrap_or(0));
+    }
+
+    /// Looks at a sample.
+    pub(super) fn add_sample(&mut self, sample: &TimeSample) {
+        let waited_ns = if sample.origin == Origin::OffCpu { sample.weight_ns } else { 0 };
+        self.seen(sample.thread, sample.time_ns.saturating_add(waited_ns));
+    }
+
+    fn seen(&mut self, thread: u32, time_ns: u64) {
+        let thread = thread as usize;
+        if thread >= self.last_ns.len() {
+            self.last_ns.resize(thread + 1, 0);
+        }
+        self.last_ns[thread] = time_ns.max(self.last_ns[thread]);
+    }
+
+    /// When something was seen last of a process, monotonic nanoseconds; 0: never.
+    fn last_ns(&self, source: &Source, pid: u32) -> u64 {
+        let threads = source.threads().iter().zip(&self.last_ns);
+        threads.filter(|((of, _), _)| *of == pid).map(|(_, &last_ns)| last_ns).max().unwrap_or(0)
     }
 }
 
@@ -90,7 +113,7 @@ impl Timeline {
         histories
             .sort_by_key(|history| Reverse(history.buckets.iter().map(|bucket| bucket.peak_bytes).max()));
         let left_out = histories.split_off(histories.len().min(LINES)).len();
-        let seen_ns = |pid| calls.last_ns.get(&pid).map_or(0, |last_ns| last_ns.saturating_sub(start_ns));
+        let seen_ns = |pid| calls.last_ns(source, pid).saturating_sub(start_ns);
         let curve = |history: &History| curve(history, report, part_ns, seen_ns(history.pid));
         Self {
             processes: histories.iter().map(|history| (history.pid, curve(history))).collect(),
@@ -174,6 +197,8 @@ fn growths(calls: TopCalls, source: &Source, tree: &CallTree, names: &mut Names)
             end_ns: call.end_ns.saturating_sub(source.start_ns()),
             pid: call.pid,
             tid: call.tid,
+            late: call.ended.is_late(),
+            corrected: corrected(source, &visit),
             stack: stack.into_iter().map(|row| names.of_row(source, row)).collect(),
         }
     };

@@ -34,7 +34,7 @@ class Page {
       new FlameGraph(this, at("time-graph"), ["wall", "cpu"]),
       new FlameGraph(this, at("memory-graph"), ["grew", "shrank"]),
     ];
-    this.lanes = new Lanes(this, at("lanes"));
+    this.lanes = this.data.lanes && new Lanes(this, at("lanes"));
     this.timeline = new MemoryTimeline(this, at("timeline"));
     this.listen();
   }
@@ -74,7 +74,7 @@ class Page {
     this.matches = this.query ? this.functions.map(({ text }) => text.includes(this.query)) : undefined;
     this.table.draw();
     this.graphs.forEach(graph => graph.search());
-    this.lanes.boxes.draw();
+    this.lanes?.boxes.draw();
     const found = this.table.chosen().length;
     document.getElementById("found").textContent = this.query ? `${count(found)} found` : "";
   }

@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 
 use crate::analysis::Source;
-use crate::report::{FunctionReport, ProcessReport, Report, lines};
+use crate::report::{FunctionReport, ProcessReport, Report, Sampling, lines};
 use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
 
@@ -26,7 +26,9 @@ pub(super) fn subtitle(source: &Source, report: &Report) -> String {
     let start = i64::try_from(report.window.start_unix_ns / 1000).ok();
     let start = start.and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
     let start = start.map_or_else(String::new, |start| start.strftime("%Y-%m-%d %H:%M:%S UTC, ").to_string());
-    format!("{start}recorded by pytracer {}", shown(&source.recording().pytracer))
+    let how = source.recording().status.account.sampling;
+    let how = how.map_or_else(String::new, |sampling| format!("{}, ", sampling.words()));
+    format!("{start}{how}recorded by pytracer {}", shown(&source.recording().pytracer))
 }
 
 /// The numbers at the top: what each is, the number, and a word on it.
@@ -42,6 +44,7 @@ pub(super) fn facts(report: &Report) -> Vec<Value> {
         n => format!("{n} processes"),
     };
     let own_ns = sum(|row| row.self_wall_ns);
+    let cpu_ns = sum(|row| row.self_cpu_ns);
     let fact = |name: &str, value: String, about: String| context! { name, value, about };
     let cost = if account.of_whole_recording {
         (duration(account.probe_cost_ns), "in the whole recording".to_owned())
@@ -53,26 +56,32 @@ pub(super) fn facts(report: &Report) -> Vec<Value> {
             format!("of the window, {}", duration(account.probe_cost_ns)),
         )
     };
+    let number = count(functions().count() as u64);
+    let (what, counted, cost) = if let Some(sampling) = &account.sampling {
+        let samples = count(sampling.samples);
+        let waiting = format!("running, {} waiting", count(sampling.off_cpu_samples));
+        let cost = if account.cost_unknown { cost } else { cost_of_samples(sampling, report) };
+        let functions = fact("functions", number, "seen in samples".to_owned());
+        ([functions, fact("samples", samples, waiting)], "samples' cost", cost)
+    } else {
+        let resumed = format!("{} resumptions", count(sum(|row| row.resumes)));
+        let events = format!("{} events", count(account.events));
+        let calls = fact("calls", count(sum(|row| row.calls)), events);
+        ([fact("functions", number, resumed), calls], "probes' cost", cost)
+    };
+    let [functions, calls] = what;
     vec![
         fact("window", duration(report.window.duration_ns), processes),
-        fact(
-            "functions",
-            count(functions().count() as u64),
-            format!("{} resumptions", count(sum(|row| row.resumes))),
-        ),
-        fact("calls", count(sum(|row| row.calls)), format!("{} events", count(account.events))),
+        functions,
+        calls,
         fact("self time", duration(own_ns), "of all threads".to_owned()),
-        fact(
-            "on CPU",
-            duration(sum(|row| row.self_cpu_ns)),
-            percent(sum(|row| row.self_cpu_ns), own_ns) + " of it",
-        ),
+        fact("on CPU", duration(cpu_ns), percent(cpu_ns, own_ns) + " of it"),
         fact(
             "resident memory",
             size(end.unsigned_abs()),
             format!("{} from {}", signed_bytes(end - start), size(start.unsigned_abs())),
         ),
-        fact("probes' cost", cost.0, cost.1),
+        fact(counted, cost.0, cost.1),
         context! {
             name => "lost",
             value => count(account.lost),
@@ -80,6 +89,18 @@ pub(super) fn facts(report: &Report) -> Vec<Value> {
             alert => account.lost > 0,
         },
     ]
+}
+
+/// What reading stacks took, and a word on it.
+fn cost_of_samples(sampling: &Sampling, report: &Report) -> (String, String) {
+    let took = duration(sampling.cost_ns);
+    if report.account.of_whole_recording {
+        return (took, "in the whole recording".to_owned());
+    }
+    (
+        percent(sampling.cost_ns, report.window.duration_ns),
+        format!("of the window, {took}, without interrupts"),
+    )
 }
 
 /// A row of the table of processes.

@@ -12,6 +12,12 @@ function duration(ns) {
   return scaled(ns / 1e9, "s");
 }
 
+// How long a call took, and how long without what probes added to that; either may be an upper bound.
+function lengthOf(ns, isBound, corrected) {
+  const bounded = (ns, isBound) => (isBound ? "≤" : "") + duration(ns);
+  return bounded(ns, isBound) + (corrected ? ` (corrected ${bounded(...corrected)})` : "");
+}
+
 function size(bytes) {
   if (bytes < 1024) return `${Math.round(bytes)} B`;
   const [value, unit] =

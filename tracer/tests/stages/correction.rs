@@ -13,6 +13,7 @@ use tracer::correction::{Calibration, Corrected};
 use tracer::event::{Event, FrameEvent, Function};
 use tracer::export::{Format, Options, Rows};
 use tracer::filter::FunctionFilter;
+use tracer::html;
 use tracer::log::{LogKind, LogOptions, LogWriter};
 use tracer::pipeline::{Ending, Pipeline, PipelineOptions};
 use tracer::report::Thinning;
@@ -264,6 +265,27 @@ fn calls_over_time_have_it_too() {
     let profile = String::from_utf8(export(dir.path(), Format::Firefox)).unwrap();
     assert!(profile.contains("corrected duration is an upper bound"), "{profile}");
     assert!(profile.contains(&format!("\"corrected\":{}", LONG_NS as f64 / 1e6)), "{profile}");
+}
+
+#[test]
+fn single_calls_on_the_page_have_it_too() {
+    let dir = tempfile::tempdir().unwrap();
+    recorded(dir.path());
+    let mut page = Vec::new();
+    html::write(&mut Source::open(dir.path(), Scope::default()).unwrap(), &mut page).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    let (_, data) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    let data: Value = serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap();
+    let calls = data["lanes"]["calls"].as_array().unwrap();
+    assert_eq!(calls.len(), 10);
+    // Longer ones first: whether the duration is a bound, and the corrected one, with whether that is.
+    assert_eq!((&calls[0][7], &calls[0][8]), (&false.into(), &serde_json::json!([LONG_NS, false])));
+    assert!(calls[1..].iter().all(|call| call[8] == serde_json::json!([LEAF_AT_MOST_NS, true])));
+    let note = data["lanes"]["corrected"].as_str().unwrap();
+    assert!(
+        note.starts_with("corrected: less 470 ns for the call and 950 ns for each call inside"),
+        "{note}"
+    );
 }
 
 fn view(dir: &Path, view: View, json: bool) -> String {
