@@ -3,14 +3,17 @@
 //! The JSON form is a contract: keys are added, never renamed.
 
 pub mod flame;
+mod shares;
 
 use std::collections::BTreeMap;
 use std::ops::Index;
 
 use serde::{Serialize, Serializer};
 
+use crate::report::sampled::to_json;
 use crate::report::{FunctionReport, Report, Status};
 use crate::units::{duration, percent};
+pub use shares::{Share, ShareChange};
 
 /// Version of the JSON form.
 pub const SCHEMA: u32 = 1;
@@ -40,11 +43,13 @@ pub enum Column {
     CumRss,
     /// Page faults.
     Faults,
+    /// Share of CPU time, of samples; of 1.
+    Share,
 }
 
 impl Column {
-    /// All of them, with their keys in the JSON form, which are those of the report.
-    const KEYS: [(Self, &str); 9] = [
+    /// Those of which there are amounts, with their keys in the JSON form, which are those of the report.
+    const KEYS: [(Self, &str); 10] = [
         (Self::Calls, "calls"),
         (Self::Resumed, "resumes"),
         (Self::Own, "self_wall_ns"),
@@ -54,7 +59,22 @@ impl Column {
         (Self::Rss, "self_rss_bytes"),
         (Self::CumRss, "cum_rss_bytes"),
         (Self::Faults, "page_faults"),
+        (Self::Share, "cpu_share"),
     ];
+
+    /// Why recordings of calls, or of samples, don't have this; `None`: they do.
+    pub fn why_not(self, is_sampled: bool) -> Option<&'static str> {
+        let is_counted = matches!(self, Self::Calls | Self::Resumed | Self::Faults);
+        match (is_sampled, self) {
+            (true, _) if is_counted => Some(
+                "samples count neither calls nor page faults: --sort share, self, cum, cpu, cum-cpu, rss or cum-rss",
+            ),
+            (false, Self::Share) => {
+                Some("shares of CPU time are of sampled recordings (record --source sample): here --sort cpu")
+            }
+            _ => None,
+        }
+    }
 
     fn of(self, row: &FunctionReport) -> f64 {
         match self {
@@ -67,6 +87,7 @@ impl Column {
             Self::Rss => row.self_rss_bytes as f64,
             Self::CumRss => row.cum_rss_bytes as f64,
             Self::Faults => row.page_faults as f64,
+            Self::Share => row.sampled.map_or(0.0, |of| of.cpu_share),
         }
     }
 }
@@ -95,7 +116,7 @@ impl Amounts {
 
     fn of(row: &FunctionReport, per: Per, window_ns: u64) -> Self {
         let divisor = |column| match (per, column) {
-            (Per::Total, _) | (Per::Call, Column::Calls) => 1.0,
+            (Per::Total, _) | (Per::Call, Column::Calls) | (_, Column::Share) => 1.0,
             (Per::Second, _) => window_ns.max(1) as f64 / 1e9,
             // One without a call was found open: that is one.
             (Per::Call, _) => row.calls.max(1) as f64,
@@ -113,9 +134,10 @@ impl Index<Column> for Amounts {
 }
 
 impl Serialize for Amounts {
-    /// Whole numbers are written as such.
+    /// Whole numbers are written as such. Shares stand elsewhere ([`ShareChange`]).
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Column::KEYS.iter().zip(self.0).map(|((_, key), value)| {
+        let amounts = Column::KEYS.iter().zip(self.0).filter(|((column, _), _)| *column != Column::Share);
+        serializer.collect_map(amounts.map(|((_, key), value)| {
             let whole = value.fract() == 0.0;
             (*key, if whole { (value as i64).into() } else { serde_json::Value::from(value) })
         }))
@@ -155,6 +177,9 @@ pub struct FunctionDiff {
     pub after: Option<Amounts>,
     /// The second less the first.
     pub change: Amounts,
+    /// Of samples, the shares of CPU time, and whether their change is more than chance does.
+    #[serde(rename = "cpu_share", skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareChange>,
 }
 
 /// Two recordings.
@@ -180,8 +205,14 @@ impl Diff {
         let lengths = [&before, &after].map(|report| report.window.duration_ns);
         let (before, before_rows) = parts(before);
         let (after, after_rows) = parts(after);
-        let mut functions: Vec<_> =
-            matched(before_rows, after_rows).map(|pair| FunctionDiff::new(&pair, per, lengths)).collect();
+        let is_sampled = before.account.sampling.is_some() && after.account.sampling.is_some();
+        let samples = is_sampled.then(|| [shares::samples(&before_rows), shares::samples(&after_rows)]);
+        let mut functions: Vec<_> = matched(before_rows, after_rows)
+            .map(|pair| FunctionDiff {
+                share: samples.map(|of| ShareChange::of(&pair, of)),
+                ..FunctionDiff::new(&pair, per, lengths)
+            })
+            .collect();
         functions.sort_by(|a, b| {
             let weight = |row: &FunctionDiff| (row.change[sort].abs(), row.change[Column::Own].abs());
             let ((a1, a2), (b1, b2)) = (weight(a), weight(b));
@@ -192,9 +223,14 @@ impl Diff {
         Self { schema: SCHEMA, per, warnings, before, after, functions }
     }
 
-    /// The diff in its JSON form.
+    /// Are both recordings of samples?
+    pub fn is_sampled(&self) -> bool {
+        self.before.account.sampling.is_some() && self.after.account.sampling.is_some()
+    }
+
+    /// The diff in its JSON form: of samples what was not counted is null.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string(self)
+        to_json(self, self.is_sampled())
     }
 }
 
@@ -220,6 +256,7 @@ impl FunctionDiff {
             before,
             after,
             change: Amounts::new(|column| to[column] - from[column]),
+            share: None,
         }
     }
 

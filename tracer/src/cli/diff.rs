@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::output::Output;
 use super::part::{PartArguments, verdict};
+use crate::analysis::Source;
 use crate::analysis::measure::Measure;
 use crate::diff::flame::{Side, Stacks};
 use crate::diff::{Column, Diff, Per};
@@ -24,16 +25,18 @@ use crate::report::{Report, lines};
   pytracer diff before after --json | jq '.functions[] | select(.presence == \"new\")'
   pytracer diff before after --flamegraph changed.svg
 
-Functions are told by name and file; a line tells those apart that share both.
+Functions are told by name and file; a line tells those apart that share both. Both recordings are of calls, or both of
+samples (record --source sample), whose shares are compared with what chance does to them.
 Exit status 1: a recording was cut off or a part of it can't be read; the comparison is of the rest.")]
 pub(super) struct Arguments {
     /// Folder of the recording before (`record -o`)
     before: PathBuf,
     /// Folder of the recording after
     after: PathBuf,
-    /// What the order of the table is made of: the largest change, up or down, comes first
-    #[arg(long, value_enum, default_value = "self")]
-    sort: Column,
+    /// What the order of the table is made of: the largest change, up or down, comes first [default: self; of samples,
+    /// share]
+    #[arg(long, value_enum)]
+    sort: Option<Column>,
     /// What amounts are counted for
     #[arg(long, value_enum, default_value = "total")]
     per: Per,
@@ -56,33 +59,53 @@ pub(super) struct Arguments {
 impl Arguments {
     pub(super) fn run(self) -> Result<ExitCode> {
         let mut stacks = self.flamegraph.as_ref().map(|_| Stacks::new(self.of));
-        let (before, before_verdict) = self.read(&self.before, Side::Before, stacks.as_mut())?;
-        let (after, after_verdict) = self.read(&self.after, Side::After, stacks.as_mut())?;
+        let [before, after] = [&self.before, &self.after].map(|dir| self.part.open(dir));
+        let (before, after) = (before?, after?);
+        let sort = self.order([&before, &after])?;
+        let (before, before_verdict) = read(before, Side::Before, stacks.as_mut());
+        let (after, after_verdict) = read(after, Side::After, stacks.as_mut());
         if let (Some(path), Some(stacks)) = (&self.flamegraph, stacks) {
             self.draw(path, stacks, &before, &after)?;
         }
         if self.flamegraph.as_deref() != Some(Path::new("-")) {
-            let diff = Diff::new(before, after, self.per, self.sort);
+            let diff = Diff::new(before, after, self.per, sort);
             let text = if self.json {
                 diff.to_json()? + "\n"
             } else {
-                render(&diff, self.sort, &TableOptions::for_stdout(Sort::default(), self.limit))
+                render(&diff, sort, &TableOptions::for_stdout(Sort::default(), self.limit))
             };
             std::io::stdout().write_all(text.as_bytes())?;
         }
         Ok(if before_verdict == ExitCode::SUCCESS { after_verdict } else { before_verdict })
     }
 
-    fn read(&self, dir: &Path, side: Side, stacks: Option<&mut Stacks>) -> Result<(Report, ExitCode)> {
-        let mut source = self.part.open(dir)?;
-        if source.is_sampled() {
-            bail!("{} is of samples: diff compares traced recordings, which have counts", dir.display());
+    /// What to sort by, if the two can be compared as was asked.
+    fn order(&self, sources: [&Source; 2]) -> Result<Column> {
+        let [before, after] = sources.map(Source::is_sampled);
+        if before != after {
+            let (sampled, traced) =
+                if before { (&self.before, &self.after) } else { (&self.after, &self.before) };
+            bail!(
+                "{} is of samples and {} of calls, whose times hold the probes' own cost: they can't be compared, record \
+                 both with --source sample, or both without",
+                sampled.display(),
+                traced.display()
+            );
         }
-        let summary = source.summary(|_, _| {});
-        if let Some(stacks) = stacks {
-            stacks.add(side, &source, &summary);
+        let default = if before { Column::Share } else { Column::default() };
+        let sort = self.sort.unwrap_or(default);
+        if let Some(why) = sort.why_not(before) {
+            bail!("{why}");
         }
-        Ok((summary.report, verdict(&source)))
+        if before && self.per == Per::Call {
+            bail!("samples don't count calls: --per total or second");
+        }
+        if before && matches!(self.of, Measure::Calls | Measure::Faults) {
+            bail!(
+                "samples count neither calls nor page faults: --of wall, cpu, off-cpu, rss-grew or rss-shrank"
+            );
+        }
+        Ok(sort)
     }
 
     fn draw(&self, path: &Path, mut stacks: Stacks, before: &Report, after: &Report) -> Result<()> {
@@ -101,6 +124,15 @@ impl Arguments {
         out.write_all(&svg).with_context(|| format!("can't write {}", path.display()))?;
         out.finish()
     }
+}
+
+/// The sums of a recording. Its stacks are added to those of the other one.
+fn read(mut source: Source, side: Side, stacks: Option<&mut Stacks>) -> (Report, ExitCode) {
+    let summary = source.summary(|_, _| {});
+    if let Some(stacks) = stacks {
+        stacks.add(side, &source, &summary);
+    }
+    (summary.report, verdict(&source))
 }
 
 /// Cost and account of one of the two, each line with its name.

@@ -11,7 +11,7 @@ use crate::analysis::measure::Measure;
 use crate::analysis::source::Summary;
 use crate::event::Function;
 use crate::export::{SMALLEST, drawing, uncharged};
-use crate::report::UNNAMED;
+use crate::report::{FunctionReport, UNNAMED};
 use crate::text::shown;
 use crate::units::count;
 
@@ -32,6 +32,7 @@ pub enum Side {
 #[derive(Clone, Debug)]
 pub struct Stacks {
     measure: Measure,
+    is_sampled: bool,
     /// Callers come before what they call.
     nodes: Vec<Node>,
     known: FxHashMap<(usize, u32), usize>,
@@ -53,6 +54,7 @@ impl Stacks {
         let root = Node { parent: ROOT, frame: u32::MAX, own: [0; 2] };
         Self {
             measure,
+            is_sampled: false,
             nodes: vec![root],
             known: FxHashMap::default(),
             frames: Vec::new(),
@@ -62,6 +64,7 @@ impl Stacks {
 
     /// Takes in a recording. Memory that no function is charged with has stacks of its own.
     pub fn add(&mut self, side: Side, source: &Source, Summary { report, tree }: &Summary) {
+        self.is_sampled |= source.is_sampled();
         let names = source.names().iter();
         let frames: Vec<u32> = names.map(|named| self.frame(frame(named.function.as_ref()))).collect();
         let mut places = vec![ROOT; tree.paths.len()];
@@ -119,7 +122,7 @@ impl Stacks {
             return Err(io::Error::other("nothing to draw: no call of the second recording has any of that"));
         }
         let mut options = drawing("What changed", notes, self.measure);
-        options.subtitle = Some(subtitle(lost));
+        options.subtitle = Some(subtitle(lost, self.is_sampled));
         // They are sorted by stack; sorted as whole lines, a name with blanks and digits could come between.
         options.no_sort = true;
         let lines = self.lines(after / SMALLEST);
@@ -177,12 +180,16 @@ fn add(to: &mut [u64; 2], weights: [u64; 2]) {
 
 /// A semicolon would begin another frame, blanks at the beginning of a line are not read, and `# ` begins a comment.
 fn frame(function: Option<&Function>) -> String {
-    let Some(function) = function else { return UNNAMED.to_owned() };
-    let label = format!("{} ({})", function.name, function.file);
+    let Some(Function { name, file, line }) = function else { return UNNAMED.to_owned() };
+    if !FunctionReport::is_of_a_function(name, file, *line) {
+        return name.clone();
+    }
+    let label = format!("{name} ({file})");
     shown(&label).trim_start().replace(';', ":").replace("# ", "#")
 }
 
-fn subtitle([before, after]: [u64; 2]) -> String {
+fn subtitle([before, after]: [u64; 2], is_sampled: bool) -> String {
+    let how = if is_sampled { "of samples; " } else { "" };
     let lost = format!("events lost: {} before, {} after", count(before), count(after));
-    format!("as wide as after; red: more than before, blue: less, gone: not drawn; {lost}")
+    format!("{how}as wide as after; red: more than before, blue: less, gone: not drawn; {lost}")
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::grid::{GridRow, Layout, grid};
 use super::lines;
 use super::table::TableOptions;
-use crate::diff::{Amounts, Column, Diff, FunctionDiff, Per, Presence};
+use crate::diff::{Amounts, Column, Diff, FunctionDiff, Per, Presence, ShareChange};
 use crate::report::Status;
 use crate::text::shown;
 use crate::units::{count, duration, signed_bytes};
@@ -24,10 +24,13 @@ pub fn render(diff: &Diff, sort: Column, options: &TableOptions) -> String {
         Per::Call => "\nper call; calls of the whole window\n".to_owned(),
     };
     if !shown.is_empty() {
-        out += &table(shown, sort, options);
+        out += &table(shown, diff.is_sampled(), sort, options);
         out += "\n\n";
     }
     out += &rest(diff, changed.len(), shown.len());
+    if diff.is_sampled() {
+        out += &options.folded(CHANCE);
+    }
     out + &footer("before: ", &diff.before, options) + &footer("after: ", &diff.after, options)
 }
 
@@ -65,6 +68,10 @@ fn rest(diff: &Diff, changed: usize, shown: usize) -> String {
     out
 }
 
+/// What to know about the changes of samples.
+const CHANCE: &str = "both are of samples, no calls were counted; ~: the change of the share is within what chance does to \
+                      such samples, with 95 % confidence; of other columns that is not known\n\n";
+
 /// The columns of numbers, and whether they are left out where there is little room.
 const NUMBERS: [(&str, Column, bool); 7] = [
     ("calls", Column::Calls, false),
@@ -76,14 +83,31 @@ const NUMBERS: [(&str, Column, bool); 7] = [
     ("faults", Column::Faults, true),
 ];
 
-fn table(rows: &[&FunctionDiff], sort: Column, options: &TableOptions) -> String {
+/// The same of samples.
+const OF_SAMPLES: [(&str, Column, bool); 6] = [
+    ("cpu share", Column::Share, false),
+    ("self", Column::Own, false),
+    ("cum", Column::Cum, true),
+    ("self cpu", Column::Cpu, false),
+    ("cum cpu", Column::CumCpu, true),
+    ("self rss", Column::Rss, false),
+];
+
+fn table(rows: &[&FunctionDiff], is_sampled: bool, sort: Column, options: &TableOptions) -> String {
     let lines = options.layout() == Layout::Line;
     let is_shown = |only_wide: bool| options.layout() != Layout::Narrow || !only_wide;
-    let numbers: Vec<_> = NUMBERS.into_iter().filter(|&(_, _, only_wide)| is_shown(only_wide)).collect();
+    let all = if is_sampled { &OF_SAMPLES[..] } else { &NUMBERS };
+    let numbers: Vec<_> = all.iter().filter(|(_, _, only_wide)| is_shown(*only_wide)).collect();
     let mut header = vec!["function".to_owned(), "change".to_owned()];
-    for (title, ..) in &numbers {
+    let mut add = |title: &str| {
         let three = ["before", "after", "change"].map(|of| format!("{title} {of}"));
-        if lines { header.extend(three) } else { header.push((*title).to_owned()) }
+        if lines { header.extend(three) } else { header.push(title.to_owned()) }
+    };
+    for (title, column, _) in &numbers {
+        add(title);
+        if *column == Column::Share {
+            add("95 %");
+        }
     }
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let columns: Vec<Column> = numbers.iter().map(|(_, column, _)| *column).collect();
@@ -100,11 +124,17 @@ fn table(rows: &[&FunctionDiff], sort: Column, options: &TableOptions) -> String
 
 /// The cells after the first. Before, after and change are beside each other in a line, else below each other.
 fn cells(row: &FunctionDiff, columns: &[Column], sort: Column, lines: bool) -> Vec<String> {
-    let mut out = vec![match row.presence {
+    let by_chance = sort == Column::Share && row.share.is_some_and(|share| !share.significant);
+    let chance = if by_chance { "~" } else { "" };
+    let what = match row.presence {
         Presence::New => "new".to_owned(),
         Presence::Gone => "gone".to_owned(),
         Presence::Both => percent(row.change[sort], row.before.map_or(0.0, |before| before[sort])),
-    }];
+    };
+    let mut out = vec![if what == "=" || what == "-" { what } else { format!("{chance}{what}") }];
+    let mut add = |three: [String; 3]| {
+        if lines { out.extend(three) } else { out.push(three.join("\n")) }
+    };
     for &column in columns {
         let bound = if row.upper_bounds && is_time(column) { "≤" } else { "" };
         let side = |amounts: Option<Amounts>| {
@@ -113,10 +143,27 @@ fn cells(row: &FunctionDiff, columns: &[Column], sort: Column, lines: bool) -> V
                 |amounts| format!("{bound}{}", amount(column, amounts[column])),
             )
         };
-        let three = [side(row.before), side(row.after), change(column, row.change[column])];
-        if lines { out.extend(three) } else { out.push(three.join("\n")) }
+        match row.share.as_ref().filter(|_| column == Column::Share) {
+            Some(share) => [shares(share), intervals(share)].into_iter().for_each(&mut add),
+            None => add([side(row.before), side(row.after), change(column, row.change[column])]),
+        }
     }
     out
+}
+
+/// Shares before and after, and what changed, in points of percent.
+fn shares(of: &ShareChange) -> [String; 3] {
+    let share = |share: f64| format!("{:.1} %", share * 100.0);
+    let mark = if of.significant { "" } else { "~" };
+    let change = if of.change == 0.0 { "=".to_owned() } else { format!("{mark}{:+.1}", of.change * 100.0) };
+    [share(of.before.share), share(of.after.share), change]
+}
+
+/// The intervals of those.
+fn intervals(of: &ShareChange) -> [String; 3] {
+    let percent = |share: f64| format!("{:.1}", share * 100.0);
+    let [before, after] = [of.before, of.after].map(|of| format!("{}-{}", percent(of.low), percent(of.high)));
+    [before, after, format!("{:+.1} to {:+.1}", of.change_low * 100.0, of.change_high * 100.0)]
 }
 
 /// Where a function is, and was, if that is another line.
@@ -150,6 +197,7 @@ fn change(column: Column, change: f64) -> String {
 
 fn amount(column: Column, value: f64) -> String {
     match column {
+        Column::Share => format!("{:.1} %", value * 100.0),
         Column::Rss | Column::CumRss => signed_bytes(value.round() as i64),
         column if is_time(column) => duration(value.round() as u64),
         // A rate may be a broken number.

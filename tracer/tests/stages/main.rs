@@ -10,6 +10,7 @@ mod grown;
 mod html;
 mod live;
 mod log;
+mod sampled;
 mod simulate;
 mod thinned;
 mod timeline;
