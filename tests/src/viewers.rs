@@ -50,10 +50,21 @@ pub struct Firefox {
 }
 
 impl Firefox {
-    /// Loads a profile.
+    /// Loads a profile. The process that it works in is given half a second to be there, which is too short where much else
+    /// is going on: it comes all the same.
     pub fn load(profile: &Path) -> Self {
         let firefox = Self { sessions: crate::scratch() };
-        output(firefox.command(&["load"]).arg(profile));
+        let mut load = firefox.command(&["load"]);
+        let loaded = load.arg(profile).stdin(Stdio::null()).output().expect("start node");
+        let is_late = last_lines(&loaded.stderr).contains("did not become ready");
+        assert!(loaded.status.success() || is_late, "{load:?}: {}", last_lines(&loaded.stderr));
+        let is_there = || {
+            let asked = firefox.command(&["profile", "info"]).stdin(Stdio::null()).output();
+            asked.is_ok_and(|asked| asked.status.success())
+        };
+        if is_late {
+            crate::wait::until("Firefox Profiler has loaded the profile", is_there);
+        }
         firefox
     }
 

@@ -4,10 +4,11 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::Value;
-use tests::{Browser, Python, Target, Tracer, scratch, tracer, viewers};
+use tests::{Browser, Python, Target, Tracer, packages, scratch, tracer, viewers, workspace};
 
 /// Self time of functions with their places, nanoseconds.
 type Times = BTreeMap<String, u64>;
@@ -136,6 +137,28 @@ fn firefox_profiler_reads_the_time_of_the_report() {
     let profile: Value =
         serde_json::from_slice(&std::fs::read(&file).expect("read the export")).expect("it is JSON");
     assert!(text(&profile["meta"]["product"]).ends_with(", sampled at 997 Hz"));
+}
+
+#[test]
+fn pprof_reads_the_time_of_the_report() {
+    let folder = scratch();
+    let log = sampled(folder.path(), "rec");
+    let file = export(&log, "pprof", "wall");
+    let program = workspace().join("target/pprof/pprof");
+    assert!(program.exists(), "no pprof: run `cargo xtask setup`");
+    let raw = packages::output(Command::new(&program).arg("-raw").arg(&file));
+    let mut lines = raw.lines().skip_while(|line| *line != "Samples:").skip(1);
+    let names: Vec<_> = lines.next().expect("a line of headings").split_whitespace().collect();
+    assert_eq!(names[3..], ["cpu/nanoseconds", "wall/nanoseconds[dflt]"]);
+    let mut sums = [0_u64; 5];
+    for (values, _) in lines.take_while(|line| *line != "Locations").filter_map(|line| line.split_once(": "))
+    {
+        let values = values.split_whitespace().map(str::parse::<u64>);
+        sums.iter_mut().zip(values.flatten()).for_each(|(sum, value)| *sum += value);
+    }
+    let report = report(&log);
+    let own = |key| reported(&report, key).values().sum::<u64>();
+    assert_eq!(sums[3..], [own("self_cpu_ns"), own("self_wall_ns")], "also outside of all functions");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::analysis::Source;
 use crate::analysis::paths::PathId;
 use crate::event::Origin;
 
-/// They take some 200 MB.
+/// Four for each call that there may be: a sample has no marker, and is a fraction of what a call is.
 const MOST_SAMPLES: usize = 4_000_000;
 const ADVICE: &str = "choose a part with --time, --pid or --tid, or export as speedscope";
 
