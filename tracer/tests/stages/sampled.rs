@@ -52,7 +52,7 @@ fn record(dir: &Path, heavy: u64) -> Report {
     for process in [1, 2] {
         for (line, name) in (1..).zip(NAMES) {
             let function = Function { name: name.into(), file: "m.py".into(), line };
-            let id = u32::from(process) * 10 + line;
+            let id = process * 10 + line;
             pipeline.apply(&Event::Function { id, process, function, code: 0, code_flags: 0 });
         }
     }
@@ -279,7 +279,7 @@ fn firefox_has_the_time_of_the_report() {
         let profile = json(Format::Firefox, dir.path(), scope.clone());
         let report = report(dir.path(), scope);
         let categories = list(&profile, &["meta", "categories"]);
-        let (mut times, mut idle_ns, mut cpu_us) = (Times::new(), 0, 0);
+        let (mut times, mut idle_ns, mut ran_us) = (Times::new(), 0, 0);
         for thread in list(&profile, &["threads"]) {
             let at = |table: &str, column: &str, row: &Value| {
                 thread[table][column][row.as_u64().unwrap() as usize].clone()
@@ -298,11 +298,11 @@ fn firefox_has_the_time_of_the_report() {
                 let category = at("frameTable", "category", &frame).as_u64().unwrap() as usize;
                 idle_ns += if categories[category]["name"] == "Idle" { weight } else { 0 };
             }
-            cpu_us += list(samples, &["threadCPUDelta"]).iter().map(|us| us.as_u64().unwrap()).sum::<u64>();
+            ran_us += list(samples, &["threadCPUDelta"]).iter().map(|us| us.as_u64().unwrap()).sum::<u64>();
         }
         assert_eq!(times, reported(&report, |row| row.self_wall_ns));
         let cpu_ns: u64 = report.functions.iter().map(|row| row.self_cpu_ns).sum();
-        assert_eq!(cpu_us * 1000, cpu_ns, "a period is whole microseconds");
+        assert_eq!(ran_us * 1000, cpu_ns, "a period is whole microseconds");
         assert_eq!(idle_ns, report.functions.iter().map(|row| row.self_wall_ns).sum::<u64>() - cpu_ns);
         let counts = |counter: &Value| -> f64 {
             list(counter, &["samples", "count"]).iter().map(|count| count.as_f64().unwrap()).sum()
