@@ -35,11 +35,18 @@ pub struct Process {
     pub pid: u32,
     pub parent: Option<u32>,
     pub command: Option<String>,
-    pub version: String,
-    pub source: String,
+    pub version: Option<String>,
+    pub source: Option<String>,
     pub rss_start_bytes: i64,
     pub rss_end_bytes: i64,
     pub rss_peak_bytes: i64,
+}
+
+impl Process {
+    /// Is its interpreter of this version, or of a patch of it?
+    pub fn runs(&self, version: &str) -> bool {
+        self.version.as_ref().is_some_and(|of| of.starts_with(version))
+    }
 }
 
 /// A function of a process.

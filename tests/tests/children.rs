@@ -73,7 +73,7 @@ fn forked(python: Python) {
     for fact in &known {
         let child = report.process(fact.pid);
         assert_eq!(child.parent, Some(parent));
-        assert!(child.version.starts_with(python.version()));
+        assert!(child.runs(python.version()));
         // The caller was on the stack that the child has of its parent, and is no call of its own.
         let begin =
             report.functions.iter().find(|row| row.pid == fact.pid && row.function == "Workload.begin");
@@ -194,7 +194,7 @@ fn of_another_python() {
     command.arg(program("children.py")).args(["subprocess", "--rounds", "2"]);
     command.env("OTHER_PYTHON", serde_json::to_string(&other.words()).expect("words are JSON"));
     let (report, _, known) = children_of(Target::spawn(&mut command));
-    assert!(known.iter().all(|fact| report.process(fact.pid).version.starts_with(other.version())));
+    assert!(known.iter().all(|fact| report.process(fact.pid).runs(other.version())));
 }
 
 /// The threads' slots are handed back: of the one that called exec too, whose id is another one then.

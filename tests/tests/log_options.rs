@@ -120,7 +120,7 @@ fn sums_grow_in_one_segment_and_survive_a_kill(python: Python) {
         let tracer = Tracer::attach(&[&target], &[&["-o", &path], arguments].concat());
         target.go();
         let mut ticks = || target.known().last().map_or(0, |fact| fact.calls);
-        wait::until("the program has worked for a while", || ticks() >= 500);
+        wait::until("the program has worked for a while", || ticks() >= 2000);
         let (mut sums, begun) = (vec![0], Instant::now());
         while begun.elapsed() < Duration::from_secs(3) {
             sums.push(number(&folder, SUM));

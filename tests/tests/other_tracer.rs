@@ -77,7 +77,7 @@ impl Held {
 /// Traces the second round: everything in it is counted.
 fn assert_traced(target: Target, python: Python, arguments: &[&str], source: &str) {
     let (_, report) = Tracer::work_of(target, arguments);
-    assert_eq!(report.processes[0].source, source);
+    assert_eq!(report.processes[0].source.as_deref(), Some(source));
     truth::assert_equal(&truth::of(python, PROGRAM, &[]), &truth::counted(&report));
 }
 
