@@ -1,6 +1,6 @@
 //! The report as JSON. Its keys are a contract: a key that is missing fails every test that reads a report.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::program::Known;
 
@@ -37,8 +37,11 @@ pub struct Process {
     pub command: Option<String>,
     pub version: Option<String>,
     pub source: Option<String>,
+    #[serde(deserialize_with = "zero_if_unknown")]
     pub rss_start_bytes: i64,
+    #[serde(deserialize_with = "zero_if_unknown")]
     pub rss_end_bytes: i64,
+    #[serde(deserialize_with = "zero_if_unknown")]
     pub rss_peak_bytes: i64,
 }
 
@@ -66,8 +69,11 @@ pub struct Function {
     pub cum_wall_ns: u64,
     pub self_cpu_ns: u64,
     pub cum_cpu_ns: u64,
+    #[serde(deserialize_with = "zero_if_unknown")]
     pub self_rss_bytes: i64,
+    #[serde(deserialize_with = "zero_if_unknown")]
     pub cum_rss_bytes: i64,
+    #[serde(deserialize_with = "zero_if_unknown")]
     pub page_faults: u64,
 }
 
@@ -85,6 +91,11 @@ pub struct Account {
     pub probe_cost_ns: u64,
     pub no_slot: u64,
     pub notes: Vec<String>,
+}
+
+/// What is null was not counted: [`crate::kernel::counts_memory`].
+fn zero_if_unknown<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 impl Report {

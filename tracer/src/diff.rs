@@ -10,7 +10,7 @@ use std::ops::Index;
 
 use serde::{Serialize, Serializer};
 
-use crate::report::sampled::to_json;
+use crate::report::json::to_json;
 use crate::report::{FunctionReport, Report, Status};
 use crate::units::{duration, percent};
 pub use shares::{Share, ShareChange};
@@ -230,7 +230,7 @@ impl Diff {
 
     /// The diff in its JSON form: of samples what was not counted is null.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        to_json(self, self.is_sampled())
+        to_json(self, &[&self.before.account, &self.after.account])
     }
 }
 

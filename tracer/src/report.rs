@@ -3,6 +3,7 @@
 pub mod diff;
 pub(crate) mod fit;
 pub(crate) mod grid;
+pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod sampled;
 mod sums;
@@ -116,7 +117,7 @@ pub struct ProcessReport {
     pub inner_pids: Vec<u32>,
 }
 
-/// The sums of one function. Where it was sampled, nothing is counted ([`sampled::COUNTS`]): that is 0 here, and null in
+/// The sums of one function. Where it was sampled, nothing is counted ([`json::COUNTS`]): that is 0 here, and null in
 /// the JSON form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionReport {
@@ -170,6 +171,10 @@ pub struct OwnCost {
 }
 
 /// Whether all was seen, what had to be made good, and what the run cost the traced processes.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of the JSON form, and there only where it is so"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// Events received.
@@ -204,6 +209,10 @@ pub struct Account {
     /// The account is of the whole recording, the rest of the report of a part of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_whole_recording: bool,
+    /// This kernel's resident memory can't be followed, nor were page faults: of them everything is 0 here, and null in
+    /// the JSON form.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub memory_unknown: bool,
     /// Starts reported twice.
     #[serde(default)]
     pub duplicates: u64,
@@ -269,7 +278,7 @@ impl Report {
 
     /// The report in its JSON form.
     pub fn to_json(&self) -> serde_json::Result<String> {
-        sampled::to_json(self, self.account.sampling.is_some())
+        json::to_json(self, &[&self.account])
     }
 }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::analysis::Source;
 use crate::analysis::measure::Measure;
 use crate::event::Function;
-use crate::report::sampled::to_json;
+use crate::report::json::to_json;
 use crate::report::table::{Sort, TableOptions};
 use crate::report::{Account, ProcessReport, Report, UNNAMED, Window, lines};
 
@@ -201,7 +201,7 @@ fn whole(body: &impl Body, report: &Report, options: &ViewOptions) -> Result<Str
     if options.json {
         let Report { window, processes, .. } = report;
         let whole = Whole { schema: SCHEMA, view: options.view, window, processes, body, account: &account };
-        return Ok(to_json(&whole, account.sampling.is_some())? + "\n");
+        return Ok(to_json(&whole, &[&account])? + "\n");
     }
     let TableOptions { colour, .. } = options.table;
     let footer = lines::footer_of(&account, report.window.duration_ns, colour);

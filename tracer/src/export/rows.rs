@@ -9,7 +9,7 @@ use crate::charge::{Began, Ended};
 use crate::correction::Corrected;
 use crate::event::Function;
 use crate::functions::Row;
-use crate::report::sampled::COUNTS;
+use crate::report::json::COUNTS;
 use crate::report::{FunctionReport, Report, SampledFunction, UNNAMED};
 
 /// What a row is.

@@ -409,6 +409,7 @@ impl Core {
                 calibration: self.options.calibration,
                 filtered: !self.options.filter.is_all(),
                 of_whole_recording: false,
+                memory_unknown: self.options.memory_unknown,
                 duplicates: counts.duplicates,
                 unmatched_ends: counts.unmatched_ends,
                 unknown_thread: counts.unknown_thread,

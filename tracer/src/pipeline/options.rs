@@ -18,6 +18,8 @@ pub struct PipelineOptions {
     pub sample_rate: Option<u32>,
     /// What the probes of a call take, if that was measured.
     pub calibration: Option<Calibration>,
+    /// This kernel's memory can't be followed.
+    pub memory_unknown: bool,
 }
 
 /// What is known at the end of the window, from the kernel side's maps.

@@ -249,6 +249,11 @@ impl Followed {
         processes.map(|process| process.lost).sum()
     }
 
+    /// Can this kernel's memory be followed?
+    pub(super) fn follows_memory(&self) -> bool {
+        self.kernel.follows_memory()
+    }
+
     /// Counters of the processes that are followed still, and what the report's reader should know.
     pub(super) fn totals(&mut self) -> Result<(Vec<ProcessTotals>, Vec<String>)> {
         let running = self.processes.keys();
@@ -258,7 +263,7 @@ impl Followed {
         let counted = Totals::of(&self.kernel);
         notes.extend(std::mem::take(&mut self.children).notes(counted.not_followed));
         notes.extend(self.sharing_note(counted.stray_hits.saturating_sub(self.before.stray_hits)));
-        if !self.kernel.follows_memory() {
+        if !self.follows_memory() {
             notes.push(
                 "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"
                     .into(),

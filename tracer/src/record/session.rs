@@ -109,6 +109,7 @@ impl Session {
                 filter: options.filter.clone(),
                 sample_rate: options.sample_rate,
                 calibration,
+                memory_unknown: !followed.follows_memory(),
             },
             log,
             options.aggregate.is_some() && options.streams(),

@@ -131,7 +131,7 @@ fn last_space(text: &str, width: usize) -> Option<usize> {
 }
 
 /// Sums of these rows, and what they are.
-pub(super) fn totals(rows: &[&FunctionReport], what: &str) -> String {
+pub(super) fn totals(rows: &[&FunctionReport], what: &str, account: &Account) -> String {
     let functions = || rows.iter().filter(|row| row.is_function());
     let sum =
         |value: fn(&FunctionReport) -> u64| functions().map(|row| value(row)).fold(0, u64::saturating_add);
@@ -151,14 +151,18 @@ pub(super) fn totals(rows: &[&FunctionReport], what: &str) -> String {
             duration(sampled(|row| row.self_system_ns)),
         );
     }
+    let faults = if account.memory_unknown {
+        "faults not known".to_owned()
+    } else {
+        format!("{} faults", count(sum(|row| row.page_faults)))
+    };
     format!(
-        "{} {what}, {} calls, {} resumed, self time {}, on CPU {}, {} faults\n",
+        "{} {what}, {} calls, {} resumed, self time {}, on CPU {}, {faults}\n",
         functions().count(),
         count(sum(|row| row.calls)),
         count(sum(|row| row.resumes)),
         duration(sum(|row| row.self_wall_ns)),
         duration(sum(|row| row.self_cpu_ns)),
-        count(sum(|row| row.page_faults)),
     )
 }
 

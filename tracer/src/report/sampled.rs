@@ -1,7 +1,6 @@
 //! What a report has of samples: how many there are of a function, what it was doing, and how sure its share is.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::FunctionReport;
 use crate::summary::FunctionSums;
@@ -91,45 +90,6 @@ impl SampledFunction {
     }
 }
 
-/// What samples don't tell, by key in the JSON form: only probes count.
-pub(crate) const COUNTS: [&str; 9] = [
-    "calls",
-    "ended_larger",
-    "resumes",
-    "page_faults",
-    "open_at_attach",
-    "activations",
-    "ends",
-    "late_ends",
-    "calls_made",
-];
-
-/// The JSON form of a report or view: of a sampled recording what was not counted is null.
-pub(crate) fn to_json(value: &impl Serialize, is_sampled: bool) -> serde_json::Result<String> {
-    if !is_sampled {
-        return serde_json::to_string(value);
-    }
-    let mut value = serde_json::to_value(value)?;
-    forget_counts(&mut value);
-    serde_json::to_string(&value)
-}
-
-fn forget_counts(value: &mut Value) {
-    match value {
-        Value::Array(values) => values.iter_mut().for_each(forget_counts),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                if COUNTS.contains(&key.as_str()) {
-                    *value = Value::Null;
-                } else {
-                    forget_counts(value);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 /// Sets the shares of rows, each of the samples of its process.
 pub(crate) fn set_shares(rows: &mut [FunctionReport]) {
     let mut all = rustc_hash::FxHashMap::<_, u64>::default();
@@ -164,7 +124,6 @@ pub(crate) fn interval(part: u64, all: u64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Sums;
 
     #[test]
     fn intervals_are_wilsons() {
@@ -175,19 +134,6 @@ mod tests {
         assert!(near(interval(50, 100), (0.4038, 0.5962)), "{:?}", interval(50, 100));
         assert!(near(interval(0, 20), (0.0, 0.1611)), "{:?}", interval(0, 20));
         assert_eq!((interval(0, 0), interval(0, 3000).0, interval(9, 9).1), ((0.0, 1.0), 0.0, 1.0));
-    }
-
-    #[test]
-    fn what_samples_do_not_tell_is_null() {
-        let sums = Sums { self_wall_ns: 7, ..Sums::default() };
-        let row = FunctionReport { sums, ..FunctionReport::default() };
-        let json =
-            |is_sampled| serde_json::from_str::<Value>(&to_json(&[&row], is_sampled).unwrap()).unwrap();
-        assert_eq!((&json(false)[0]["calls"], &json(false)[0]["self_wall_ns"]), (&0.into(), &7.into()));
-        assert_eq!((&json(true)[0]["calls"], &json(true)[0]["self_wall_ns"]), (&Value::Null, &7.into()));
-        for key in COUNTS.iter().filter(|key| **key != "ended_larger") {
-            assert!(json(false)[0].get(key).is_some(), "{key} is a key of the report");
-        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use comfy_table::Table;
 use rustc_hash::FxHashMap;
 
 use super::grid::{GridRow, Layout, grid};
-use super::{FunctionReport, ProcessReport, Report, lines};
+use super::{Account, FunctionReport, ProcessReport, Report, lines};
 use crate::units::{count, duration, signed_bytes};
 
 /// What the rows are sorted by, largest first.
@@ -109,7 +109,7 @@ pub fn render(report: &Report, options: &TableOptions) -> String {
 pub(crate) fn tables(report: &Report, noun: Noun, options: &TableOptions) -> String {
     let mut out = String::new();
     if report.is_merged() {
-        out += &part(report.functions.iter().collect(), noun, options);
+        out += &part(report.functions.iter().collect(), noun, &report.account, options);
         out.push('\n');
         let (shown, hidden) = report.processes.split_at(options.shown(report.processes.len()));
         for process in shown {
@@ -140,7 +140,7 @@ fn by_process(report: &Report, noun: Noun, options: &TableOptions) -> String {
     let mut out = String::new();
     for (process, rows) in parts {
         out += &lines::process(process, options.width);
-        out += &part(rows, noun, options);
+        out += &part(rows, noun, &report.account, options);
         out += &options.folded(&lines::memory(process));
         out.push('\n');
     }
@@ -154,15 +154,15 @@ fn by_process(report: &Report, noun: Noun, options: &TableOptions) -> String {
 }
 
 /// A table and what is to be said of the rows in it together.
-fn part(functions: Vec<&FunctionReport>, noun: Noun, options: &TableOptions) -> String {
-    let totals = options.folded(&lines::totals(&functions, noun.many));
+fn part(functions: Vec<&FunctionReport>, noun: Noun, account: &Account, options: &TableOptions) -> String {
+    let totals = options.folded(&lines::totals(&functions, noun.many, account));
     let (mut rows, special): (Vec<_>, Vec<_>) = functions.into_iter().partition(|row| row.is_function());
     rows.sort_by(|left, right| compare(left, right, options.sort));
     let hidden = rows.split_off(options.shown(rows.len()));
     rows.extend(special);
     let mut out = String::new();
     if !rows.is_empty() {
-        out = table(&rows, noun, options) + "\n\n";
+        out = table(&rows, noun, account, options) + "\n\n";
     }
     let hidden = lines::hidden(hidden.len(), own_ns(&hidden), noun.many, "--limit 0 shows all");
     out + &options.folded(&hidden) + &totals
@@ -194,7 +194,7 @@ fn compare(left: &FunctionReport, right: &FunctionReport, sort: Sort) -> Orderin
     (key(right), right.self_wall_ns).cmp(&(key(left), left.self_wall_ns)).then_with(by_name)
 }
 
-fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String {
+fn table(rows: &[&FunctionReport], noun: Noun, account: &Account, options: &TableOptions) -> String {
     let layout = options.layout();
     let is_sampled = rows.iter().any(|row| row.sampled.is_some());
     let columns = if is_sampled { sampled::header(layout) } else { header(layout) };
@@ -212,8 +212,8 @@ fn table(rows: &[&FunctionReport], noun: Noun, options: &TableOptions) -> String
     let rows = rows.iter().map(|row| {
         let place = if row.line == 0 { row.file.clone() } else { format!("{}:{}", row.file, row.line) };
         let mut cells = match &row.sampled {
-            Some(of) => sampled::cells(row, of, layout),
-            None => numbers(row, layout),
+            Some(of) => sampled::cells(row, of, account, layout),
+            None => numbers(row, account, layout),
         };
         if has_untraced {
             cells.extend(untraced::cells(row.untraced.as_ref(), layout));
@@ -243,14 +243,15 @@ fn header(layout: Layout) -> &'static [&'static str] {
 }
 
 /// The cells after the first.
-fn numbers(row: &FunctionReport, layout: Layout) -> Vec<String> {
+fn numbers(row: &FunctionReport, account: &Account, layout: Layout) -> Vec<String> {
     // Where ends came out late the times are bounds from above.
     let time = |ns| if row.late_ends > 0 { format!("≤{}", duration(ns)) } else { duration(ns) };
     let wall = [time(row.self_wall_ns), time(row.cum_wall_ns)];
     let cpu = [time(row.self_cpu_ns), time(row.cum_cpu_ns)];
-    let rss = [signed_bytes(row.self_rss_bytes), signed_bytes(row.cum_rss_bytes)];
+    let rss = rss(row, account);
     let per_call = row.cum_wall_ns.checked_div(row.calls).map_or_else(|| "-".to_owned(), duration);
-    let rest = [count(row.page_faults), per_call];
+    let faults = if account.memory_unknown { "-".to_owned() } else { count(row.page_faults) };
+    let rest = [faults, per_call];
     if !row.is_function() {
         let bytes = if layout == Layout::Narrow { &[3][..] } else { &[6, 7] };
         let columns = header(layout).len();
@@ -264,6 +265,12 @@ fn numbers(row: &FunctionReport, layout: Layout) -> Vec<String> {
     }
     let counts = [calls(row, layout), count(row.resumes)];
     counts.into_iter().chain([wall, cpu, rss].into_iter().flatten()).chain(rest).collect()
+}
+
+/// Own and cumulative change of resident memory.
+fn rss(row: &FunctionReport, account: &Account) -> [String; 2] {
+    [row.self_rss_bytes, row.cum_rss_bytes]
+        .map(|bytes| if account.memory_unknown { "-".to_owned() } else { signed_bytes(bytes) })
 }
 
 /// The cell of the calls, with what is not among them: resumptions without a column, and calls open at attach.

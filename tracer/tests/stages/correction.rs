@@ -99,7 +99,7 @@ impl Run {
             start_unix_ns: 0,
             filter,
             calibration: Some(CALIBRATION),
-            sample_rate: None,
+            ..PipelineOptions::default()
         };
         let mut pipeline = Pipeline::new(options, LogWriter::create(dir, log).unwrap());
         pipeline.process(1, 100, tracer::pipeline::ProcessAbout::default());

@@ -86,8 +86,7 @@ impl Run {
             window_start_ns: START_NS,
             start_unix_ns: 1_700_000_000_000_000_000,
             filter,
-            sample_rate: None,
-            calibration: None,
+            ..PipelineOptions::default()
         }
     }
 

@@ -1,8 +1,9 @@
 //! The columns of a sampled recording.
 
+use super::rss;
 use crate::report::grid::Layout;
-use crate::report::{FunctionReport, SampledFunction};
-use crate::units::{count, duration, signed_bytes};
+use crate::report::{Account, FunctionReport, SampledFunction};
+use crate::units::{count, duration};
 
 /// The columns after the first.
 pub(super) fn header(layout: Layout) -> &'static [&'static str] {
@@ -31,7 +32,12 @@ pub(super) fn header(layout: Layout) -> &'static [&'static str] {
 }
 
 /// The cells after the first. What lies in the interpreter itself is the CPU time without native and system.
-pub(super) fn cells(row: &FunctionReport, of: &SampledFunction, layout: Layout) -> Vec<String> {
+pub(super) fn cells(
+    row: &FunctionReport,
+    of: &SampledFunction,
+    account: &Account,
+    layout: Layout,
+) -> Vec<String> {
     let share = format!("{:.1} %", of.cpu_share * 100.0);
     let interval = format!("{:.1}-{:.1}", of.cpu_share_low * 100.0, of.cpu_share_high * 100.0);
     let pairs = [
@@ -39,7 +45,7 @@ pub(super) fn cells(row: &FunctionReport, of: &SampledFunction, layout: Layout) 
         [row.self_wall_ns, row.cum_wall_ns].map(duration),
         [row.self_cpu_ns, row.cum_cpu_ns].map(duration),
         [of.self_native_ns, of.self_system_ns].map(duration),
-        [row.self_rss_bytes, row.cum_rss_bytes].map(signed_bytes),
+        rss(row, account),
     ];
     let samples = std::iter::once(count(of.samples));
     if layout == Layout::Narrow {

@@ -249,3 +249,16 @@ fn merged_there_is_one_row_for_each_function() {
     assert!(text.contains("3 functions, 2 482 calls") && text.contains("7.50 s"), "{text}");
     assert!(text.contains("\nprocess 4711") && text.contains("\nprocess 4712"), "{text}");
 }
+
+#[test]
+fn memory_that_nobody_has_followed_is_no_number() {
+    let mut report = report();
+    report.account.memory_unknown = true;
+    for width in [None, Some(80), Some(120)] {
+        let text = render(&report, &TableOptions { sort: Sort::Own, limit: 0, width, colour: false });
+        let row = text.lines().position(|line| line.starts_with("Order.total")).expect("its row");
+        let row = text.lines().skip(row).take(2).collect::<Vec<_>>().join(" ");
+        assert!(row.contains(" -  ") && !row.contains("KiB") && !row.contains("17"), "{text}");
+        assert!(text.replace("\n    ", " ").contains("faults not known"), "{text}");
+    }
+}
