@@ -147,12 +147,21 @@ fn breakpoints_at(python: Python, pid: u32, wanted: fn(&ProbeSite) -> bool) -> V
     sites.filter(|&address| byte_at(address) == BREAKPOINT).collect()
 }
 
-/// The probes that live in tracefs, which outlive whoever made them.
+/// The probes that live in tracefs, which outlive whoever made them. Where nobody has mounted it, that is done for this look
+/// only.
+///
+/// # Panics
+///
+/// If it can't be read.
 pub fn lasting_probes() -> String {
+    const LOOK: &str = "cd /sys/kernel/tracing && { test -e uprobe_events || mount -t tracefs tracefs .; } && \
+                        cat /sys/kernel/tracing/uprobe_events";
     need_privilege();
-    let folders = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    let read = folders.iter().find_map(|folder| fs::read_to_string(format!("{folder}/uprobe_events")).ok());
-    read.expect("read uprobe_events of tracefs")
+    let mut look = Command::new("unshare");
+    let output = look.args(["--mount", "--propagation", "private", "sh", "-c", LOOK]).output();
+    let output = output.expect("start unshare");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("the kernel's words are UTF-8")
 }
 
 /// How many entries there are in a hash map that a process holds.

@@ -104,6 +104,9 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         set_interpreter(process, interpreter.image, 0);
     }
     let time_ns = now();
+    // Later than what is sent of that time: the loader orders records of different rings by their times. Of both ways to add
+    // up, what ends here ends then, and what is found open afterwards is charged from then on.
+    let mut over_ns = time_ns;
     let old_tid = ids::before_exec(ctx.arg::<u32>(1));
     if old_tid != tid {
         // Not the first thread has called exec: it goes on under the first one's id.
@@ -114,16 +117,16 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
         {
             lose(thread);
         }
+        over_ns = now();
         if aggregating() {
-            aggregate::end_stack(slot, time_ns);
+            aggregate::end_stack(slot, over_ns);
         }
         thread.state &= !thread_state::SYNCED;
         thread.last_start = 0;
         thread::learn_memory(process);
     }
     // Without a slot its memory is learned with its first hit: what runs no Python has no events.
-    // Later than what ends here: the loader orders records of different rings by their times.
-    send_exec(now(), process, pid, old_tid);
+    send_exec(over_ns.max(time_ns + 1), process, pid, old_tid);
 }
 
 #[inline(always)]
