@@ -32,6 +32,20 @@ pub fn counts_memory() -> bool {
     matches!(btf().member_array("mm_struct", "rss_stat"), Some(("percpu_counter", _)))
 }
 
+/// Time that a hypervisor has taken from this machine's processors so far, all of them together, in nanoseconds.
+///
+/// # Panics
+///
+/// If the kernel does not say.
+pub fn stolen_ns() -> u64 {
+    // "cpu", then user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of a second (proc_stat(5)).
+    const STEAL: usize = 8;
+    const TICK_NS: u64 = 10_000_000;
+    let stat = fs::read_to_string("/proc/stat").expect("read /proc/stat");
+    let ticks = stat.split_whitespace().nth(STEAL).and_then(|ticks| ticks.parse::<u64>().ok());
+    ticks.expect("stolen time is told") * TICK_NS
+}
+
 /// What every report says on this kernel.
 pub fn usual_notes() -> Vec<&'static str> {
     const NO_MEMORY: &str =
