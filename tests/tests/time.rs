@@ -16,9 +16,7 @@ const MILLISECOND: u64 = 1_000_000;
 fn durations(python: Python) {
     let mut target = Target::start(python, "durations.py", &[]);
     let tracer = Tracer::attach(&[&target], &[]);
-    let before_ns = kernel::stolen_ns();
-    let known = target.work();
-    let stolen_ns = kernel::stolen_ns() - before_ns;
+    let (known, stolen_ns) = work(&mut target);
     let report = tracer.report();
     target.end();
     are_right(&report, &known, stolen_ns);
@@ -40,9 +38,7 @@ fn the_time_of_day_leaps() {
     let began = SystemTime::now();
     let mut tracer = Tracer::spawn(command.args(["-p", &target.pid().to_string()]));
     tracer.attached();
-    let before_ns = kernel::stolen_ns();
-    let known = target.work();
-    let stolen_ns = kernel::stolen_ns() - before_ns;
+    let (known, stolen_ns) = work(&mut target);
     let report = tracer.report();
     let took = began.elapsed().expect("this clock does not leap");
     target.end();
@@ -54,6 +50,13 @@ fn the_time_of_day_leaps() {
     are_right(&report, &known, stolen_ns);
     let again = tracer::run(["report", "--json", &log.display().to_string()]);
     are_right(&serde_json::from_slice(&again.stdout).expect("a report is JSON"), &known, stolen_ns);
+}
+
+/// Has the program work; what it knows of that, and what a hypervisor has taken meanwhile.
+fn work(target: &mut Target) -> (Vec<Known>, u64) {
+    let before_ns = kernel::stolen_ns();
+    let known = target.work();
+    (known, kernel::stolen_ns() - before_ns)
 }
 
 /// What a hypervisor takes is CPU time for pytracer, and not always for the clock of a thread.
