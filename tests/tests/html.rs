@@ -1,6 +1,7 @@
 //! `pytracer report --html`, looked at in a browser: it shows what the report says, search and sorting work, nothing is
 //! fetched, and a name that is HTML is text.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -12,9 +13,13 @@ const HOSTILE: &str = "</script><b>x;\\x1b[31m'\"&\\x0a";
 const NAMES: &str = "[...document.querySelectorAll('#table tbody th .name')].map(name => name.textContent)";
 
 fn page(folder: &Path) -> PathBuf {
+    page_of(&portrait(), folder)
+}
+
+fn page_of(recording: &Path, folder: &Path) -> PathBuf {
     let page = folder.join("page.html");
     let output =
-        tracer::run(["report", &portrait().display().to_string(), "--html", &page.display().to_string()]);
+        tracer::run(["report", &recording.display().to_string(), "--html", &page.display().to_string()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     page
 }
@@ -140,6 +145,44 @@ fn a_name_that_is_html_is_text() {
     browser.value(injected);
     assert!(!browser.complaints().is_empty(), "the policy of the page forbids it");
     assert_eq!(browser.value("window.ran ?? null"), Value::Null);
+}
+
+#[test]
+fn without_memory_there_is_no_column_of_it() {
+    let folder = scratch();
+    let recording = folder.path().join("rec");
+    copy(&portrait(), &recording);
+    let about = recording.join("recording.json");
+    let mut known: Value = serde_json::from_slice(&fs::read(&about).expect("it is there")).expect("JSON");
+    known["account"]["memory_unknown"] = true.into();
+    fs::write(&about, known.to_string()).expect("it is ours");
+    let page = page_of(&recording, folder.path());
+    let mut browser = Browser::start();
+    browser.open(&page);
+    let heads = "[...document.querySelectorAll('#table thead th')].map(head => head.textContent)";
+    let wanted = ["function", "calls", "resumed", "self", "cum", "self cpu", "cum cpu", "cum/call"];
+    assert_eq!(texts(&mut browser, heads), wanted);
+    assert_eq!(texts(&mut browser, NAMES).len(), 25);
+    browser.press("/");
+    browser.type_text("fib");
+    assert_eq!(texts(&mut browser, NAMES), ["fib"]);
+    let memory = browser.value("document.getElementById('memory').textContent");
+    assert!(memory.as_str().is_some_and(|text| text.contains("Linux 6.2")), "{memory}");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// A folder and all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a new folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("it can be read").path();
+        let to = to.join(path.file_name().expect("it has a name"));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("room for it");
+        }
+    }
 }
 
 #[test]

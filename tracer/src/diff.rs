@@ -10,8 +10,9 @@ use std::ops::Index;
 
 use serde::{Serialize, Serializer};
 
+use crate::analysis::measure::MEMORY_UNKNOWN;
 use crate::report::json::to_json;
-use crate::report::{FunctionReport, Report, Status};
+use crate::report::{Account, FunctionReport, Report, Status};
 use crate::units::{duration, percent};
 pub use shares::{Share, ShareChange};
 
@@ -62,8 +63,9 @@ impl Column {
         (Self::Share, "cpu_share"),
     ];
 
-    /// Why recordings of calls, or of samples, don't have this; `None`: they do.
-    pub fn why_not(self, is_sampled: bool) -> Option<&'static str> {
+    /// Why two recordings, both of calls or both of samples, can't be compared in this; `None`: they can.
+    pub fn why_not(self, accounts: [&Account; 2]) -> Option<&'static str> {
+        let is_sampled = accounts[0].sampling.is_some();
         let is_counted = matches!(self, Self::Calls | Self::Resumed | Self::Faults);
         match (is_sampled, self) {
             (true, _) if is_counted => Some(
@@ -72,8 +74,15 @@ impl Column {
             (false, Self::Share) => {
                 Some("shares of CPU time are of sampled recordings (record --source sample): here --sort cpu")
             }
+            _ if accounts.iter().any(|account| account.memory_unknown && self.is_memory()) => {
+                Some(MEMORY_UNKNOWN)
+            }
             _ => None,
         }
+    }
+
+    fn is_memory(self) -> bool {
+        matches!(self, Self::Rss | Self::CumRss | Self::Faults)
     }
 
     fn of(self, row: &FunctionReport) -> f64 {

@@ -26,7 +26,7 @@ mod trace;
 
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::analysis::Source;
 pub use crate::analysis::measure::Measure;
@@ -90,7 +90,7 @@ impl Format {
     /// Writes a recording in this format.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If it can't be written, or the recording does not know what stacks are to be weighed by.
     pub fn write(self, source: &mut Source, options: Options, out: &mut dyn Write) -> Result<()> {
         let export: &dyn Export = match self {
             Self::Collapsed => &collapsed::Collapsed,
@@ -107,7 +107,19 @@ impl Format {
             Self::Parquet => &parquet::Parquet { rows: options.rows },
             Self::Text => &text::Text,
         };
+        if self.weighs_stacks()
+            && let Some(why) = options.of.why_not(source.account())
+        {
+            bail!("{why}");
+        }
         export.write(source, options.of, out)
+    }
+}
+
+impl Format {
+    /// Does it hold one measure only?
+    fn weighs_stacks(self) -> bool {
+        matches!(self, Self::Collapsed | Self::Svg)
     }
 }
 

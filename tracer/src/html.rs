@@ -43,6 +43,8 @@ struct Data {
     duration_ns: u64,
     /// Times are of samples: there are no calls.
     is_sampled: bool,
+    /// There is nothing to say of memory and page faults.
+    memory_unknown: bool,
     names: Names,
     table: FunctionTable,
     flame: FlameGraph,
@@ -76,7 +78,8 @@ pub fn write(source: &mut Source, out: &mut dyn Write) -> Result<()> {
     let lanes = (!is_sampled).then(|| longest.finish(source, &sums.tree, &mut names));
     let memory = Timeline::read(source, &report, &sums.tree, seen, &mut names);
     let duration_ns = report.window.duration_ns;
-    let data = Data { duration_ns, is_sampled, names, table, flame, lanes, memory };
+    let memory_unknown = report.account.memory_unknown;
+    let data = Data { duration_ns, is_sampled, memory_unknown, names, table, flame, lanes, memory };
     let page = render(source, &report, &data)?;
     out.write_all(page.as_bytes()).context("can't write the page")
 }
@@ -91,12 +94,14 @@ fn render(source: &Source, report: &Report, data: &Data) -> Result<String> {
     let mut templates = Environment::new();
     templates.add_template("page.html", PAGE)?;
     let safe = |text: String| Value::from_safe_string(text);
+    let processes = report.processes.iter().map(|process| summary::process(process, &report.account));
     let context = context! {
         sampled => data.is_sampled,
+        memory_unknown => data.memory_unknown,
         title => summary::title(report),
         subtitle => summary::subtitle(source, report),
         facts => summary::facts(report),
-        processes => report.processes.iter().map(summary::process).collect::<Vec<_>>(),
+        processes => processes.collect::<Vec<_>>(),
         account => summary::account(source, report),
         nonce => nonce(),
         style => safe(STYLE.to_owned()),

@@ -117,7 +117,7 @@ pub struct ProcessReport {
     pub inner_pids: Vec<u32>,
 }
 
-/// The sums of one function. Where it was sampled, nothing is counted ([`json::COUNTS`]): that is 0 here, and null in
+/// The sums of one function. Where it was sampled, nothing is counted ([`json::is_unknown`]): that is 0 here, and null in
 /// the JSON form.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionReport {

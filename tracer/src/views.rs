@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use crate::analysis::Source;
-use crate::analysis::measure::Measure;
+use crate::analysis::measure::{MEMORY_UNKNOWN, Measure};
 use crate::event::Function;
 use crate::report::json::to_json;
 use crate::report::table::{Sort, TableOptions};
@@ -94,18 +94,16 @@ impl ViewOptions {
         self.view == View::Table && self.by == By::Function
     }
 
-    /// Why samples can't show it; `None`: they can.
-    pub fn why_not_sampled(&self) -> Option<&'static str> {
-        if self.view.is_of_calls() || self.by == By::Task {
+    /// Why a recording with this account can't show it; `None`: it can.
+    pub fn why_not(&self, account: &Account) -> Option<&'static str> {
+        if account.sampling.is_some() && (self.view.is_of_calls() || self.by == By::Task) {
             Some(
                 "samples tell of no single calls: record without --source sample, or take --view table, tree or callers",
             )
-        } else if matches!(self.of, Measure::Calls | Measure::Faults) {
-            Some(
-                "samples count neither calls nor page faults: record without --source sample, or take --of cpu",
-            )
+        } else if account.memory_unknown && self.view.is_of_memory() {
+            Some(MEMORY_UNKNOWN)
         } else {
-            None
+            self.of.why_not(account)
         }
     }
 }
@@ -119,6 +117,11 @@ impl View {
     /// Is it made of single calls, which samples don't tell of?
     fn is_of_calls(self) -> bool {
         matches!(self, Self::Tasks | Self::Latency | Self::Slowest | Self::Growth)
+    }
+
+    /// Is memory all that it shows?
+    fn is_of_memory(self) -> bool {
+        matches!(self, Self::Growth | Self::Memory | Self::Leaks)
     }
 
     /// How many rows it has, unless told.
@@ -148,11 +151,9 @@ impl View {
 /// Reads a recording and shows it. The text, or the JSON, ends with a line break.
 ///
 /// # Errors
-/// If it is of single calls and there are only samples, or if the JSON can't be made.
+/// If the recording knows nothing of it, or if the JSON can't be made.
 pub fn show(source: &mut Source, options: &ViewOptions) -> Result<String> {
-    if source.is_sampled()
-        && let Some(why) = options.why_not_sampled()
-    {
+    if let Some(why) = options.why_not(source.account()) {
         bail!("{why}");
     }
     match options.view {

@@ -1,7 +1,12 @@
 //! What call paths can be weighed by.
 
 use super::tree::PathSums;
+use crate::report::Account;
 use crate::units::{count, duration, size};
+
+/// Why there is nothing to say of memory.
+pub(crate) const MEMORY_UNKNOWN: &str =
+    "the recording has neither resident memory nor page faults: its kernel was older than Linux 6.2";
 
 /// What a call path can be weighed by. Each counts what its last function did itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +63,19 @@ impl Measure {
             Self::RssGrew => "rss-grew",
             Self::RssShrank => "rss-shrank",
             Self::Faults => "faults",
+        }
+    }
+
+    /// Why a recording with this account can't tell it; `None`: it can.
+    pub fn why_not(self, account: &Account) -> Option<&'static str> {
+        if account.sampling.is_some() && matches!(self, Self::Calls | Self::Faults) {
+            Some(
+                "samples count neither calls nor page faults: record without --source sample, or take --of wall, cpu, off-cpu, rss-grew or rss-shrank",
+            )
+        } else if account.memory_unknown && (self.is_memory() || self == Self::Faults) {
+            Some(MEMORY_UNKNOWN)
+        } else {
+            None
         }
     }
 

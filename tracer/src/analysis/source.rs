@@ -31,7 +31,7 @@ use crate::log::schema::{
 };
 use crate::log::sums::Sums;
 use crate::log::{Log, LogError, LogKind};
-use crate::report::Report;
+use crate::report::{Account, Report};
 
 /// A part of a recording.
 #[derive(Debug)]
@@ -111,6 +111,11 @@ impl Source {
         self.log.recording()
     }
 
+    /// What was lost or is not known of the whole recording.
+    pub fn account(&self) -> &Account {
+        &self.recording().status.account
+    }
+
     /// The part that is asked for.
     pub fn scope(&self) -> &Scope {
         &self.scope
@@ -134,7 +139,7 @@ impl Source {
 
     /// How durations are corrected; `None`: what the probes took was not measured.
     pub fn correction(&self) -> Option<Correction> {
-        let account = &self.recording().status.account;
+        let account = self.account();
         let all_known = account.thinned.is_none() && !account.filtered;
         account.calibration.map(|calibration| Correction { calibration, all_known })
     }

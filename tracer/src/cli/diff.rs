@@ -94,16 +94,13 @@ impl Arguments {
         }
         let default = if before { Column::Share } else { Column::default() };
         let sort = self.sort.unwrap_or(default);
-        if let Some(why) = sort.why_not(before) {
+        let accounts = sources.map(Source::account);
+        let why_not = sort.why_not(accounts).or(accounts.iter().find_map(|account| self.of.why_not(account)));
+        if let Some(why) = why_not {
             bail!("{why}");
         }
         if before && self.per == Per::Call {
             bail!("samples don't count calls: --per total or second");
-        }
-        if before && matches!(self.of, Measure::Calls | Measure::Faults) {
-            bail!(
-                "samples count neither calls nor page faults: --of wall, cpu, off-cpu, rss-grew or rss-shrank"
-            );
         }
         Ok(sort)
     }

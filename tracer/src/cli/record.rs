@@ -19,7 +19,8 @@ use crate::{
     log::{LogKind, LogOptions},
     python::plan::{SourceChoice, Wanted},
     record::{self, Options, Outcome, Selection, Targets},
-    views::{self, ViewOptions},
+    report::{Account, Report, Sampling},
+    views::{self, By, View, ViewOptions},
 };
 
 /// Samples a second and CPU, unless told.
@@ -168,13 +169,7 @@ impl Arguments {
         };
         let Outcome { report, exit_code, stopped, incomplete } = record::record(&options)?;
         let lost = report.account.lost;
-        let (text, whole) = match &log {
-            Some((log, _)) if !view.is_report() => {
-                let mut source = PartArguments::default().open(log)?;
-                (views::show(&mut source, &view)?, verdict(&source) == ExitCode::SUCCESS)
-            }
-            _ => (views::show_report(report, &view)?, true),
-        };
+        let (text, whole) = shown(report, log.as_ref(), &view)?;
         std::io::stdout().write_all(text.as_bytes())?;
         if lost > 0 {
             eprintln!(
@@ -191,6 +186,23 @@ impl Arguments {
     }
 }
 
+/// What is printed of a recording, and whether that is all that was asked for.
+fn shown(report: Report, log: Option<&Kept>, view: &ViewOptions) -> Result<(String, bool)> {
+    // What the kernel does not tell comes out when the recording has begun: then the rest is shown.
+    if let Some(why) = view.why_not(&report.account) {
+        eprintln!("pytracer: {why}; this is the table by function instead");
+        let table = ViewOptions { view: View::Table, by: By::Function, ..*view };
+        return Ok((views::show_report(report, &table)?, false));
+    }
+    match log {
+        Some((log, _)) if !view.is_report() => {
+            let mut source = PartArguments::default().open(log)?;
+            Ok((views::show(&mut source, view)?, verdict(&source) == ExitCode::SUCCESS))
+        }
+        _ => Ok((views::show_report(report, view)?, true)),
+    }
+}
+
 /// Ends the program with a word if samples are asked for what they can't tell, or a rate without them.
 fn refuse_for_samples(
     sample_rate: Option<u32>,
@@ -201,7 +213,7 @@ fn refuse_for_samples(
     let wrong = match (sample_rate, rate) {
         (None, Some(_)) => Some("--rate is for --source sample and --max-overhead"),
         (Some(_), _) if aggregate.is_some() => Some("--aggregate is for calls, which samples do not tell"),
-        (Some(_), _) => view.why_not_sampled(),
+        (Some(_), _) => view.why_not(&Account { sampling: Some(Sampling::default()), ..Account::default() }),
         (None, None) => None,
     };
     if let Some(wrong) = wrong {

@@ -25,9 +25,6 @@ const EVENTS: [(&str, &str); 4] = [
     ("calls", "Calls"),
 ];
 
-/// The last of them; samples don't tell of calls.
-const CALLS: usize = EVENTS.len() - 1;
-
 /// The format.
 pub(super) struct Callgrind;
 
@@ -58,20 +55,30 @@ impl Export for Callgrind {
         let summary = source.summary(|_, _| {});
         let functions = Grouped::by(source.names(), key);
         let entries = entries(source, &summary.tree, &functions);
-        let events = if source.is_sampled() { CALLS } else { EVENTS.len() };
-        header(source, &notes(source, &summary.report), &EVENTS[..events], out)?;
+        let known = known(source);
+        header(source, &notes(source, &summary.report), &known, out)?;
         let mut names = Compressed::default();
         for (&number, entry) in &entries {
-            function(number, entry, functions.keys(), &entries, &mut names, events, out)?;
+            function(number, entry, functions.keys(), &entries, &mut names, &known, out)?;
         }
         for (pid, name, sums) in uncharged(&summary.report) {
             writeln!(out, "\nob={}", names.of("ob", &format!("process {pid}")))?;
             writeln!(out, "fl={}", names.of("fl", ""))?;
             writeln!(out, "fn={}", names.of("fn", name))?;
-            line(0, &costs(&sums)[..events], out)?;
+            line(0, &costs(&sums), &known, out)?;
         }
         Ok(())
     }
+}
+
+/// Which of [`EVENTS`] the recording tells of: samples not of calls, some kernels not of memory.
+fn known(source: &Source) -> Vec<usize> {
+    let is_known = |name: &str| match name {
+        "calls" => !source.is_sampled(),
+        "rss_grew" | "rss_shrank" => !source.account().memory_unknown,
+        _ => true,
+    };
+    (0..EVENTS.len()).filter(|&at| is_known(EVENTS[at].0)).collect()
 }
 
 fn key(named: &Named) -> Key<'_> {
@@ -115,7 +122,7 @@ fn entries(source: &Source, tree: &CallTree, functions: &Grouped<Key<'_>>) -> BT
     entries
 }
 
-fn header(source: &Source, notes: &[String], events: &[(&str, &str)], out: &mut dyn Write) -> io::Result<()> {
+fn header(source: &Source, notes: &[String], known: &[usize], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "# callgrind format\nversion: 1\ncreator: pytracer {}", env!("CARGO_PKG_VERSION"))?;
     let commands =
         source.recording().status.processes.iter().filter_map(|process| process.command.as_deref());
@@ -127,10 +134,10 @@ fn header(source: &Source, notes: &[String], events: &[(&str, &str)], out: &mut 
         writeln!(out, "desc: Note: calls were not counted: where the format wants a number of them it is 1")?;
     }
     writeln!(out, "positions: line")?;
-    for (name, meaning) in events {
+    for (name, meaning) in known.iter().map(|&at| EVENTS[at]) {
         writeln!(out, "event: {name} : {meaning}")?;
     }
-    let names: Vec<_> = events.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = known.iter().map(|&at| EVENTS[at].0).collect();
     writeln!(out, "events: {}", names.join(" "))
 }
 
@@ -141,7 +148,7 @@ fn function(
     keys: &[Key<'_>],
     entries: &BTreeMap<usize, Entry>,
     names: &mut Compressed,
-    events: usize,
+    known: &[usize],
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let first_line = |entry: &Entry| entry.own.keys().next().copied().unwrap_or(0);
@@ -150,7 +157,7 @@ fn function(
     writeln!(out, "fl={}", names.of("fl", file))?;
     writeln!(out, "fn={}", names.of("fn", name))?;
     for (&at, costs) in &entry.own {
-        line(at, &costs[..events], out)?;
+        line(at, costs, known, out)?;
     }
     for (callee, calls) in &entry.calls {
         let (_, file, name) = keys[*callee];
@@ -158,13 +165,13 @@ fn function(
         writeln!(out, "cfn={}", names.of("fn", name))?;
         let at = entries.get(callee).map_or(0, first_line);
         writeln!(out, "calls={} {at}", calls.number.max(1))?;
-        line(first_line(entry), &calls.costs[..events], out)?;
+        line(first_line(entry), &calls.costs, known, out)?;
     }
     Ok(())
 }
 
-fn line(at: u32, costs: &[u64], out: &mut dyn Write) -> io::Result<()> {
-    let costs: Vec<_> = costs.iter().map(ToString::to_string).collect();
+fn line(at: u32, costs: &Costs, known: &[usize], out: &mut dyn Write) -> io::Result<()> {
+    let costs: Vec<_> = known.iter().map(|&at| costs[at].to_string()).collect();
     writeln!(out, "{at} {}", costs.join(" "))
 }
 

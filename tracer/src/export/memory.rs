@@ -63,10 +63,14 @@ struct Memory {
 }
 
 impl<T> Trace<'_, T> {
-    /// Goes through the counters of all processes. Each begins and ends with what the report says.
+    /// Goes through the counters of all processes. Each begins and ends with what the report says. None, where memory could
+    /// not be followed.
     pub(super) fn memory(&mut self, mut take: impl FnMut(Point) -> Result<()>) -> Result<()> {
         let (begins, start_ns, end_ns) = (self.begins(), self.start_ns(), self.end_ns());
         let Self { source, report, .. } = self;
+        if report.account.memory_unknown {
+            return Ok(());
+        }
         let mut known: BTreeMap<u32, Memory> = BTreeMap::new();
         let mut result = Ok(());
         source.rss(|row| {

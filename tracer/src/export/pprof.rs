@@ -19,7 +19,7 @@ use crate::analysis::Source;
 use crate::analysis::source::Summary;
 use crate::analysis::tree::PathSums;
 use crate::functions::Row;
-use crate::report::{Report, UNNAMED};
+use crate::report::{Account, Report, UNNAMED};
 use crate::text::shown;
 
 /// Name, unit and value of what a sample holds.
@@ -34,9 +34,10 @@ const VALUES: [Value; 8] = [
     ("cpu", "nanoseconds", |sums| sums.sums.own.cpu_ns()),
     ("wall", "nanoseconds", |sums| sums.sums.own.wall_ns),
 ];
-/// What is counted where calls are traced, and what where they are sampled.
+/// What is counted where calls are traced, what where they are sampled, and what where memory is followed.
 const OF_CALLS: [&str; 3] = ["calls", "resumed", "faults"];
 const OF_SAMPLES: [&str; 1] = ["samples"];
+const OF_MEMORY: [&str; 3] = ["rss_grew", "rss_shrank", "faults"];
 /// All functions are of one mapping, which says that they have their names: readers don't look for symbols then.
 const MAPPING: u64 = 1;
 
@@ -48,7 +49,7 @@ impl Export for Pprof {
         let summary = source.summary(|_, _| {});
         // No time and no name in gzip's header: the same recording gives the same bytes.
         let out = GzBuilder::new().write(out, Compression::default());
-        let mut pieces = Pieces::new(out, source.is_sampled());
+        let mut pieces = Pieces::new(out, &summary.report.account);
         pieces.describe(source, &summary.report)?;
         pieces.paths(source, &summary)?;
         pieces.uncharged(&summary.report)?;
@@ -67,9 +68,14 @@ struct Pieces<'a> {
 }
 
 impl<'a> Pieces<'a> {
-    fn new(out: GzEncoder<&'a mut dyn Write>, is_sampled: bool) -> Self {
-        let unknown: &[&str] = if is_sampled { &OF_CALLS } else { &OF_SAMPLES };
-        let values = VALUES.into_iter().filter(|(name, ..)| !unknown.contains(name)).collect();
+    fn new(out: GzEncoder<&'a mut dyn Write>, account: &Account) -> Self {
+        let is_sampled = account.sampling.is_some();
+        let is_unknown = |name| {
+            OF_SAMPLES.contains(&name) && !is_sampled
+                || OF_CALLS.contains(&name) && is_sampled
+                || OF_MEMORY.contains(&name) && account.memory_unknown
+        };
+        let values = VALUES.into_iter().filter(|(name, ..)| !is_unknown(*name)).collect();
         Self { out, strings: FxHashMap::default(), functions: FxHashMap::default(), locations: 0, values }
     }
 

@@ -9,8 +9,8 @@ use crate::charge::{Began, Ended};
 use crate::correction::Corrected;
 use crate::event::Function;
 use crate::functions::Row;
-use crate::report::json::COUNTS;
-use crate::report::{FunctionReport, Report, SampledFunction, UNNAMED};
+use crate::report::json::is_unknown;
+use crate::report::{Account, FunctionReport, Report, SampledFunction, UNNAMED};
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -105,13 +105,17 @@ const SAMPLED: [Column<FunctionReport>; 5] = [
     Column::Number("self_system_ns", |row, _| of_samples(row, |of| of.self_system_ns)),
 ];
 
-/// The columns of functions.
-fn functions(is_sampled: bool) -> Vec<Column<FunctionReport>> {
-    if !is_sampled {
-        return FUNCTIONS.into();
-    }
-    let known = FUNCTIONS.into_iter().filter(|column| !COUNTS.contains(&column.heading().name));
-    known.chain(SAMPLED).collect()
+/// The columns of functions that the recording knows something of.
+fn functions(account: &Account) -> Vec<Column<FunctionReport>> {
+    let of_samples = account.sampling.iter().flat_map(|_| SAMPLED);
+    known(FUNCTIONS, account).chain(of_samples).collect()
+}
+
+fn known<R>(
+    columns: impl IntoIterator<Item = Column<R>>,
+    account: &Account,
+) -> impl Iterator<Item = Column<R>> {
+    columns.into_iter().filter(|column| !is_unknown(account, column.heading().name))
 }
 
 fn of_samples(row: &FunctionReport, value: fn(&SampledFunction) -> u64) -> i64 {
@@ -171,8 +175,8 @@ pub(super) fn write(source: &mut Source, rows: Rows, mut table: impl Table) -> R
     let report = match rows {
         Rows::Functions => {
             let report = source.summary(|_, _| {}).report;
-            let columns = functions(source.is_sampled());
-            table.begin(&columns.iter().map(Column::heading).collect::<Vec<_>>())?;
+            let columns = functions(&report.account);
+            begin(&columns, &mut table)?;
             for row in &report.functions {
                 let values = columns.iter().map(|column| column.value(row, source.names()));
                 table.row(&values.collect::<Vec<_>>())?;
@@ -183,15 +187,20 @@ pub(super) fn write(source: &mut Source, rows: Rows, mut table: impl Table) -> R
             bail!("samples tell of no single calls: leave --rows calls away");
         }
         Rows::Calls => {
-            table.begin(&CALLS.each_ref().map(Column::heading))?;
-            calls(source, &mut table)?;
+            let columns: Vec<_> = known(CALLS, source.account()).collect();
+            begin(&columns, &mut table)?;
+            calls(source, &columns, &mut table)?;
             Report::new(source.recording().status.clone(), [])
         }
     };
     table.end(&notes(source, &report))
 }
 
-fn calls(source: &mut Source, table: &mut impl Table) -> Result<()> {
+fn begin<R>(columns: &[Column<R>], table: &mut impl Table) -> Result<()> {
+    table.begin(&columns.iter().map(Column::heading).collect::<Vec<_>>())
+}
+
+fn calls(source: &mut Source, columns: &[Column<Call>], table: &mut impl Table) -> Result<()> {
     let clock_offset_ns = source.recording().clock_offset_ns;
     let names = source.names().clone();
     let correction = source.correction();
@@ -202,7 +211,7 @@ fn calls(source: &mut Source, table: &mut impl Table) -> Result<()> {
             start_unix_ns: signed(visit.call.start_ns).saturating_add(clock_offset_ns),
             corrected: correction.map(|correction| visit.corrected(correction)),
         };
-        table.row(&CALLS.each_ref().map(|column| column.value(&call, &names)))
+        table.row(&columns.iter().map(|column| column.value(&call, &names)).collect::<Vec<_>>())
     })?;
     Ok(())
 }

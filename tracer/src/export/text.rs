@@ -14,6 +14,7 @@ use super::notes::notes;
 use super::{Export, Measure};
 use crate::analysis::Source;
 use crate::analysis::blocks::unnamed_file;
+use crate::analysis::measure::MEMORY_UNKNOWN;
 use crate::analysis::names::Names;
 use crate::analysis::timeline::{Edge, Span};
 use crate::event::{Function, Member};
@@ -28,6 +29,9 @@ impl Export for Text {
     fn write(&self, source: &mut Source, _: Measure, out: &mut dyn Write) -> Result<()> {
         if source.is_sampled() {
             bail!("the recording is sampled, it has no single calls: export as speedscope, collapsed or csv");
+        }
+        if source.account().memory_unknown {
+            bail!("{MEMORY_UNKNOWN}, which this format is for: export as speedscope, chrome or csv");
         }
         let (timeline, summary) = source.timeline_and_summary()?;
         let start_bytes = only_process(&summary.report)?;

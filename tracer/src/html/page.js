@@ -30,12 +30,12 @@ class Page {
     this.query = "";
     const at = id => document.getElementById(id);
     this.table = new FunctionTable(this);
-    this.graphs = [
-      new FlameGraph(this, at("time-graph"), ["wall", "cpu"]),
-      new FlameGraph(this, at("memory-graph"), ["grew", "shrank"]),
-    ];
+    this.graphs = [new FlameGraph(this, at("time-graph"), ["wall", "cpu"])];
     this.lanes = this.data.lanes && new Lanes(this, at("lanes"));
-    this.timeline = new MemoryTimeline(this, at("timeline"));
+    if (!this.data.memory_unknown) {
+      this.graphs.push(new FlameGraph(this, at("memory-graph"), ["grew", "shrank"]));
+      this.timeline = new MemoryTimeline(this, at("timeline"));
+    }
     this.listen();
   }
 

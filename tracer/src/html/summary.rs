@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 
 use crate::analysis::Source;
-use crate::report::{FunctionReport, ProcessReport, Report, Sampling, lines};
+use crate::report::{Account, FunctionReport, ProcessReport, Report, Sampling, lines};
 use crate::text::{pid_words, shown};
 use crate::units::{count, duration, percent, signed_bytes, size};
 
@@ -26,7 +26,7 @@ pub(super) fn subtitle(source: &Source, report: &Report) -> String {
     let start = i64::try_from(report.window.start_unix_ns / 1000).ok();
     let start = start.and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
     let start = start.map_or_else(String::new, |start| start.strftime("%Y-%m-%d %H:%M:%S UTC, ").to_string());
-    let how = source.recording().status.account.sampling;
+    let how = source.account().sampling;
     let how = how.map_or_else(String::new, |sampling| format!("{}, ", sampling.words()));
     format!("{start}{how}recorded by pytracer {}", shown(&source.recording().pytracer))
 }
@@ -46,6 +46,12 @@ pub(super) fn facts(report: &Report) -> Vec<Value> {
     let own_ns = sum(|row| row.self_wall_ns);
     let cpu_ns = sum(|row| row.self_cpu_ns);
     let fact = |name: &str, value: String, about: String| context! { name, value, about };
+    let resident = if account.memory_unknown {
+        ("not known".to_owned(), "this kernel's can't be followed".to_owned())
+    } else {
+        let from = format!("{} from {}", signed_bytes(end - start), size(start.unsigned_abs()));
+        (size(end.unsigned_abs()), from)
+    };
     let cost = if account.of_whole_recording {
         (duration(account.probe_cost_ns), "in the whole recording".to_owned())
     } else if account.cost_unknown {
@@ -76,11 +82,7 @@ pub(super) fn facts(report: &Report) -> Vec<Value> {
         calls,
         fact("self time", duration(own_ns), "of all threads".to_owned()),
         fact("on CPU", duration(cpu_ns), percent(cpu_ns, own_ns) + " of it"),
-        fact(
-            "resident memory",
-            size(end.unsigned_abs()),
-            format!("{} from {}", signed_bytes(end - start), size(start.unsigned_abs())),
-        ),
+        fact("resident memory", resident.0, resident.1),
         fact(counted, cost.0, cost.1),
         context! {
             name => "lost",
@@ -104,8 +106,9 @@ fn cost_of_samples(sampling: &Sampling, report: &Report) -> (String, String) {
 }
 
 /// A row of the table of processes.
-pub(super) fn process(process: &ProcessReport) -> Value {
-    let resident = |bytes: i64| size(bytes.unsigned_abs());
+pub(super) fn process(process: &ProcessReport, account: &Account) -> Value {
+    let resident =
+        |bytes: i64| if account.memory_unknown { "-".to_owned() } else { size(bytes.unsigned_abs()) };
     let known =
         |text: &Option<String>| text.as_deref().map(|text| shown(text).into_owned()).unwrap_or_default();
     context! {

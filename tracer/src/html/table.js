@@ -11,7 +11,7 @@ const ofCalls = [
   { title: "cum cpu", value: row => row.cumCpu, show: duration, time: true },
   { title: "self rss", value: row => row.ownRss, show: signedBytes, memory: true, order: Math.abs },
   { title: "cum rss", value: row => row.cumRss, show: signedBytes, memory: true, order: Math.abs },
-  { title: "faults", value: row => row.faults, show: count },
+  { title: "faults", value: row => row.faults, show: count, faults: true },
   { title: "cum/call", value: row => row.calls ? row.cum / row.calls : -1, show: ns => ns < 0 ? "-" : duration(ns), time: true },
 ];
 
@@ -34,7 +34,7 @@ const ofSamples = [
 
 class FunctionTable {
   constructor(page) {
-    const { is_sampled: isSampled } = page.data;
+    const { is_sampled: isSampled, memory_unknown: memoryUnknown } = page.data;
     const parse = ([number, [own, cum], [ownCpu, cumCpu], [ownRss, cumRss], isFunction, ...rest]) => {
       const row = { number, own, cum, ownCpu, cumCpu, ownRss, cumRss, isFunction };
       if (isSampled) {
@@ -46,7 +46,7 @@ class FunctionTable {
     };
     this.page = page;
     this.isSampled = isSampled;
-    this.columns = isSampled ? ofSamples : ofCalls;
+    this.columns = (isSampled ? ofSamples : ofCalls).filter(({ memory, faults }) => !memoryUnknown || !(memory || faults));
     this.rows = page.data.table.rows.map(parse);
     this.total = parse(page.data.table.total);
     this.leftOut = page.data.table.left_out;

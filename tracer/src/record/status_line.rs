@@ -5,9 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{engine::Progress, report::Windowing, units};
+use crate::{
+    engine::Progress,
+    report::{Windowing, table::takes_controls},
+    units,
+};
 
-/// Shown only where standard error is a terminal.
+/// Shown only where standard error is a terminal on which a line can be written again.
 #[derive(Debug)]
 pub(super) struct StatusLine {
     terminal: bool,
@@ -19,7 +23,8 @@ pub(super) struct StatusLine {
 
 impl StatusLine {
     pub(super) fn new(duration: Option<Duration>) -> Self {
-        Self { terminal: stderr().is_terminal(), duration, events: 0, since: Instant::now() }
+        let terminal = stderr().is_terminal() && takes_controls();
+        Self { terminal, duration, events: 0, since: Instant::now() }
     }
 
     /// Is there anybody to show anything to?

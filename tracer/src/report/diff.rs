@@ -24,7 +24,7 @@ pub fn render(diff: &Diff, sort: Column, options: &TableOptions) -> String {
         Per::Call => "\nper call; calls of the whole window\n".to_owned(),
     };
     if !shown.is_empty() {
-        out += &table(shown, diff.is_sampled(), sort, options);
+        out += &table(shown, diff, sort, options);
         out += "\n\n";
     }
     out += &rest(diff, changed.len(), shown.len());
@@ -93,11 +93,13 @@ const OF_SAMPLES: [(&str, Column, bool); 6] = [
     ("self rss", Column::Rss, false),
 ];
 
-fn table(rows: &[&FunctionDiff], is_sampled: bool, sort: Column, options: &TableOptions) -> String {
+fn table(rows: &[&FunctionDiff], diff: &Diff, sort: Column, options: &TableOptions) -> String {
     let lines = options.layout() == Layout::Line;
-    let is_shown = |only_wide: bool| options.layout() != Layout::Narrow || !only_wide;
-    let all = if is_sampled { &OF_SAMPLES[..] } else { &NUMBERS };
-    let numbers: Vec<_> = all.iter().filter(|(_, _, only_wide)| is_shown(*only_wide)).collect();
+    let is_narrow = options.layout() == Layout::Narrow;
+    let is_known = |column: Column| column.why_not([&diff.before.account, &diff.after.account]).is_none();
+    let all = if diff.is_sampled() { &OF_SAMPLES[..] } else { &NUMBERS };
+    let numbers: Vec<_> =
+        all.iter().filter(|(_, column, only_wide)| !(is_narrow && *only_wide) && is_known(*column)).collect();
     let mut header = vec!["function".to_owned(), "change".to_owned()];
     let mut add = |title: &str| {
         let three = ["before", "after", "change"].map(|of| format!("{title} {of}"));

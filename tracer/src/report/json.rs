@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Account;
 
 /// What samples don't tell, by key: only probes count.
-pub(crate) const COUNTS: [&str; 9] = [
+const COUNTS: [&str; 9] = [
     "calls",
     "ended_larger",
     "resumes",
@@ -19,10 +19,12 @@ pub(crate) const COUNTS: [&str; 9] = [
 ];
 
 /// What is not known where memory is not followed ([`Account::memory_unknown`]), by key.
-const MEMORY: [&str; 9] = [
+const MEMORY: [&str; 11] = [
+    "rss_bytes",
     "self_rss_bytes",
     "cum_rss_bytes",
     "page_faults",
+    "self_page_faults",
     "rss_start_bytes",
     "rss_end_bytes",
     "rss_peak_bytes",
@@ -31,22 +33,22 @@ const MEMORY: [&str; 9] = [
     "swap_bytes",
 ];
 
-/// The JSON form of what these accounts are of. Of several recordings, what only one has not counted is there.
+/// The JSON form of what these accounts are of. What one of several recordings does not know can't be compared either.
 pub(crate) fn to_json(value: &impl Serialize, accounts: &[&Account]) -> serde_json::Result<String> {
-    let all = |is: fn(&Account) -> bool| accounts.iter().all(|account| is(account));
-    let mut unknown = Vec::new();
-    if all(|account| account.sampling.is_some()) {
-        unknown.extend(COUNTS);
-    }
-    if all(|account| account.memory_unknown) {
-        unknown.extend(MEMORY);
-    }
+    let keys = COUNTS.into_iter().chain(MEMORY);
+    let unknown: Vec<_> =
+        keys.filter(|key| accounts.iter().any(|account| is_unknown(account, key))).collect();
     if unknown.is_empty() {
         return serde_json::to_string(value);
     }
     let mut value = serde_json::to_value(value)?;
     forget(&mut value, &unknown);
     serde_json::to_string(&value)
+}
+
+/// Has the recording of this account nothing to say of what has this key?
+pub(crate) fn is_unknown(account: &Account, key: &str) -> bool {
+    account.sampling.is_some() && COUNTS.contains(&key) || account.memory_unknown && MEMORY.contains(&key)
 }
 
 fn forget(value: &mut Value, unknown: &[&str]) {
@@ -102,7 +104,8 @@ mod tests {
         let plain = json(Account::default());
         let unknown = json(Account { memory_unknown: true, ..Account::default() });
         assert_eq!(unknown["functions"][0]["calls"], 3);
-        for key in MEMORY {
+        // Those are of single calls.
+        for key in MEMORY.iter().filter(|key| !["rss_bytes", "self_page_faults"].contains(key)) {
             let places =
                 |json: &Value| [&json["functions"][0], &json["processes"][0]].map(|of| of.get(key).cloned());
             assert!(places(&plain).contains(&Some(0.into())), "{key} is a key of the report");

@@ -167,8 +167,8 @@ pub(super) fn totals(rows: &[&FunctionReport], what: &str, account: &Account) ->
 }
 
 /// Resident memory of a process.
-pub(crate) fn memory(process: &ProcessReport) -> String {
-    if process.rss_peak_bytes == 0 {
+pub(crate) fn memory(process: &ProcessReport, account: &Account) -> String {
+    if account.memory_unknown || process.rss_peak_bytes == 0 {
         // No process has none: nobody has counted.
         return "resident memory: not known\n".to_owned();
     }

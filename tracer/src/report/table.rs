@@ -71,12 +71,12 @@ pub struct TableOptions {
 }
 
 impl TableOptions {
-    /// For standard output as it is: a terminal has a width, and colours unless `NO_COLOR` is set.
+    /// For standard output as it is: a terminal has a width, and colours unless `NO_COLOR` is set or it has none.
     pub fn for_stdout(sort: Sort, limit: usize) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let width = if terminal { Table::new().width().or(Some(80)) } else { None };
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { sort, limit, width, colour: terminal && !no_color }
+        Self { sort, limit, width, colour: terminal && !no_color && takes_controls() }
     }
 
     /// How many of so many are to be shown.
@@ -98,6 +98,11 @@ impl TableOptions {
     }
 }
 
+/// Does the terminal understand more than text?
+pub(crate) fn takes_controls() -> bool {
+    std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
 /// The whole report as text, each line ended: a table for each process, the busiest first, or one for all if it is
 /// [merged](Report::merged).
 pub fn render(report: &Report, options: &TableOptions) -> String {
@@ -114,7 +119,7 @@ pub(crate) fn tables(report: &Report, noun: Noun, options: &TableOptions) -> Str
         let (shown, hidden) = report.processes.split_at(options.shown(report.processes.len()));
         for process in shown {
             out += &lines::process(process, options.width);
-            out += &options.folded(&lines::memory(process));
+            out += &options.folded(&lines::memory(process, &report.account));
         }
         out.push('\n');
         out += &options.folded(&lines::not_listed(hidden.len()));
@@ -141,7 +146,7 @@ fn by_process(report: &Report, noun: Noun, options: &TableOptions) -> String {
     for (process, rows) in parts {
         out += &lines::process(process, options.width);
         out += &part(rows, noun, &report.account, options);
-        out += &options.folded(&lines::memory(process));
+        out += &options.folded(&lines::memory(process, &report.account));
         out.push('\n');
     }
     let own_ns = hidden.iter().map(|(_, rows)| own_ns(rows)).fold(0, u64::saturating_add);

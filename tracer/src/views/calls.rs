@@ -13,9 +13,9 @@ use crate::analysis::{Source, Visit};
 use crate::charge::{Began, FinishedCall};
 use crate::correction::{Corrected, Correction};
 use crate::functions::Row;
-use crate::report::Report;
 use crate::report::fit::{columns, cut_middle, cut_start};
 use crate::report::table::{Sort, TableOptions};
+use crate::report::{Account, Report};
 use crate::text::shown;
 use crate::units::{counted, duration, signed_bytes};
 
@@ -125,7 +125,7 @@ fn call(visit: &Visit, stack: &[Row], source: &Source) -> Call {
 }
 
 impl Body for Calls {
-    fn text(&self, _: &Report, options: &ViewOptions) -> String {
+    fn text(&self, report: &Report, options: &ViewOptions) -> String {
         if self.calls.is_empty() {
             return "no such call was seen\n\n".to_owned();
         }
@@ -134,7 +134,7 @@ impl Body for Calls {
             let (number, memory) = (call.headline(options), options.view == View::Growth);
             let lines = format!(
                 "{}{}{}",
-                set_in(&call.amounts(memory), options),
+                set_in(&call.amounts(memory, &report.account), options),
                 set_in(&call.when_and_where(&zone), options),
                 set_in(&call.stack(options.all_frames), options)
             );
@@ -167,7 +167,7 @@ impl Call {
         format!("{amount}  {name}  {place}").trim_end().to_owned() + "\n"
     }
 
-    fn amounts(&self, memory: bool) -> String {
+    fn amounts(&self, memory: bool, account: &Account) -> String {
         let mut parts = Vec::new();
         if memory {
             parts.push(format!("{} with what it called", signed_bytes(self.rss_bytes)));
@@ -176,10 +176,12 @@ impl Call {
         parts.extend(self.corrected.map(|corrected| format!("corrected {corrected}")));
         parts.push(format!("self {}", duration(self.self_ns)));
         parts.push(format!("off CPU {}", duration(self.off_cpu_ns)));
-        if !memory {
+        if !memory && !account.memory_unknown {
             parts.push(format!("rss {}", signed_bytes(self.rss_bytes)));
         }
-        parts.push(counted(self.page_faults, "fault"));
+        if !account.memory_unknown {
+            parts.push(counted(self.page_faults, "fault"));
+        }
         if let Some(instance) = self.instance {
             parts.push(format!("a step of #{instance}"));
         }

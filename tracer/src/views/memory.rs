@@ -107,7 +107,7 @@ impl Body for Memory {
                 continue;
             };
             out += &title(report, Some(process.process), options);
-            out += &options.table.folded(&lines::memory(known));
+            out += &options.table.folded(&lines::memory(known, &report.account));
             out += &process.kinds(options);
             out.push('\n');
             out += &process.lines(known.rss_start_bytes, known.rss_peak_bytes, options);

@@ -10,6 +10,7 @@ mod grown;
 mod html;
 mod live;
 mod log;
+mod memory_unknown;
 mod sampled;
 mod simulate;
 mod thinned;
