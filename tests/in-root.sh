@@ -15,6 +15,8 @@ for folder in /proc /sys /dev /tmp; do
     mkdir -p "$root$folder"
     mount --rbind "$folder" "$root$folder"
 done
+# Tools that trace want it, and not every machine has it mounted.
+[ -e "$root/sys/kernel/tracing/events" ] || mount -t tracefs tracefs "$root/sys/kernel/tracing" || true
 mkdir -p "$root$workspace"
 mount --bind "$workspace" "$root$workspace"
 mount -o remount,bind,ro "$root$workspace"

@@ -38,6 +38,26 @@ fn sums_and_events() {
     }
 }
 
+/// More than there are processors: on a kernel that switches threads also within the kernel, one of them hits a probe while
+/// another one's program is under way on the same processor.
+#[test]
+fn several_processes_at_once() {
+    for adder in ["kernel", "stream"] {
+        let calls = [3000, 4000, 5000, 6000];
+        let mut targets = calls.map(target);
+        let tracer = Tracer::attach(&targets.each_ref(), &["--aggregate", adder]);
+        targets.iter_mut().for_each(Target::go);
+        for target in &mut targets {
+            target.done();
+        }
+        let report = tracer.report();
+        let of = |target: &Target, function| report.calls_in(target.pid(), function);
+        let counted = targets.each_ref().map(|target| (of(target, "callee"), of(target, "loop")));
+        assert_eq!(counted, calls.map(|calls| (calls.into(), 1)), "{adder}");
+        targets.into_iter().for_each(Target::end);
+    }
+}
+
 #[test]
 fn samples() {
     let mut target = target(1_000_000);

@@ -169,7 +169,7 @@ pub struct Code {
 pub struct CachedInstruction {
     /// Instruction address and process index (above bit 48); 0: empty.
     pub key: u64,
-    /// Function id (28 bits), [`cached`] bits, generation above 32.
+    /// Function id (28 bits), [`cached`] bits; from [`cached::CHECK_SHIFT`] on what tells key and generation.
     pub value: u64,
 }
 
@@ -183,8 +183,8 @@ pub mod cached {
     pub const IGNORED: u64 = 1 << 29;
     /// No glob matches the function.
     pub const UNWANTED: u64 = 1 << 30;
-    /// The generation begins at this bit.
-    pub const GENERATION_SHIFT: u32 = 32;
+    /// Below this bit is what is cached.
+    pub const CHECK_SHIFT: u32 = 32;
 }
 
 /// One state of the automaton for function globs. State 0 never matches, state 1 always does.

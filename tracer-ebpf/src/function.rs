@@ -149,7 +149,7 @@ fn look_up(code: u64, process: u32, site: Site, address: u64, place: u64, genera
         return NO_ROOM;
     }
     let answer = found & ((cached::FUNCTION_LIMIT - 1) | cached::UNWANTED) | place;
-    remember(address, process, answer | generation << cached::GENERATION_SHIFT);
+    remember(address, process, answer, generation);
     answer
 }
 
@@ -165,9 +165,22 @@ fn resume_place(layout: &Layout, argument: u8) -> u64 {
 
 /// Fibonacci hashing; instructions are 2-byte aligned.
 #[inline(always)]
-fn cache_index(key: u64) -> u32 {
+fn cache_hash(key: u64) -> u64 {
+    (key >> 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Where an answer may be cached: in the highest bits of the hash.
+#[inline(always)]
+fn cache_index(hash: u64) -> u32 {
     const BITS: u32 = INSTRUCTION_CACHE.trailing_zeros();
-    ((key >> 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as u32
+    (hash >> (64 - BITS)) as u32
+}
+
+/// What a cached value has above its lower half: it tells a value of another key, which two that write at the same time
+/// may leave beside this one, and one of an earlier generation.
+#[inline(always)]
+fn cache_check(hash: u64, generation: u64) -> u64 {
+    (hash ^ generation) << cached::CHECK_SHIFT
 }
 
 #[inline(always)]
@@ -179,30 +192,25 @@ fn cache_key(address: u64, process: u32) -> u64 {
 #[inline(always)]
 fn recall(address: u64, process: u32) -> u64 {
     let key = cache_key(address, process);
-    let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) else { return UNKNOWN };
-    let generation = generation();
-    // SAFETY: a live map value. Another CPU may write it meanwhile: key, value, key again.
-    let (first, value, second) = unsafe {
-        (
-            ptr::read_volatile(&raw const (*entry).key),
-            ptr::read_volatile(&raw const (*entry).value),
-            ptr::read_volatile(&raw const (*entry).key),
-        )
+    let hash = cache_hash(key);
+    let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(hash)) else { return UNKNOWN };
+    // SAFETY: a live map value. Another thread may write it meanwhile: the value tells whether it is of this key.
+    let (known, value) = unsafe {
+        (ptr::read_volatile(&raw const (*entry).key), ptr::read_volatile(&raw const (*entry).value))
     };
-    let valid =
-        first == key && second == key && value >> cached::GENERATION_SHIFT == generation & 0xffff_ffff;
-    if valid { value & 0xffff_ffff } else { UNKNOWN }
+    let answer = value ^ cache_check(hash, generation());
+    if known == key && answer >> cached::CHECK_SHIFT == 0 { answer } else { UNKNOWN }
 }
 
 #[inline(always)]
-fn remember(address: u64, process: u32, value: u64) {
+fn remember(address: u64, process: u32, answer: u64, generation: u64) {
     let key = cache_key(address, process);
-    if let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(key)) {
+    let hash = cache_hash(key);
+    if let Some(entry) = INSTRUCTIONS.get_ptr_mut(cache_index(hash)) {
         let entry: *mut CachedInstruction = entry;
-        // SAFETY: a live map value. A reader that sees half of this sees no valid key.
+        // SAFETY: a live map value, which others may read and write meanwhile.
         unsafe {
-            ptr::write_volatile(&raw mut (*entry).key, 0);
-            ptr::write_volatile(&raw mut (*entry).value, value);
+            ptr::write_volatile(&raw mut (*entry).value, answer ^ cache_check(hash, generation));
             ptr::write_volatile(&raw mut (*entry).key, key);
         }
     }

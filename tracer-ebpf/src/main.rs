@@ -29,9 +29,12 @@ use aya_ebpf::{
     programs::{BtfTracePointContext, PerfEventContext, ProbeContext},
 };
 
+use self::verifier::keep_stack_of_thread;
+
 /// A frame begins or is resumed.
 #[uprobe]
 fn frame_start(ctx: ProbeContext) -> u32 {
+    keep_stack_of_thread();
     probes::frame::start(&ctx);
     0
 }
@@ -39,6 +42,7 @@ fn frame_start(ctx: ProbeContext) -> u32 {
 /// A frame ends.
 #[uprobe]
 fn frame_end(ctx: ProbeContext) -> u32 {
+    keep_stack_of_thread();
     probes::frame::end(&ctx);
     0
 }
@@ -46,6 +50,7 @@ fn frame_end(ctx: ProbeContext) -> u32 {
 /// A generator or coroutine is suspended.
 #[uprobe]
 fn frame_yield(ctx: ProbeContext) -> u32 {
+    keep_stack_of_thread();
     probes::frame::suspend(&ctx);
     0
 }
@@ -53,6 +58,7 @@ fn frame_yield(ctx: ProbeContext) -> u32 {
 /// An exception reached a frame.
 #[uprobe]
 fn frame_raise(ctx: ProbeContext) -> u32 {
+    keep_stack_of_thread();
     probes::frame::raise(&ctx);
     0
 }
@@ -60,6 +66,7 @@ fn frame_raise(ctx: ProbeContext) -> u32 {
 /// A code object is freed.
 #[uprobe]
 fn code_freed(ctx: ProbeContext) -> u32 {
+    keep_stack_of_thread();
     probes::frame::code_freed(&ctx);
     0
 }
@@ -67,6 +74,7 @@ fn code_freed(ctx: ProbeContext) -> u32 {
 /// A frame begins or is resumed, in a process that is traced in windows.
 #[uprobe]
 fn window_start(ctx: ProbeContext) -> u32 {
+    keep_stack_of_thread();
     probes::window::start(&ctx);
     0
 }

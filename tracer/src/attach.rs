@@ -18,6 +18,7 @@ mod options;
 mod release;
 mod rings;
 mod sampling;
+mod skipped;
 mod tables;
 pub mod threads;
 mod totals;

@@ -28,9 +28,9 @@ use crate::{btf::Btf, receive::Rings};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
 const UPROBES: [&str; 6] = ["frame_start", "frame_end", "frame_yield", "frame_raise", "code_freed", "empty"];
-const TRACEPOINTS: [&str; 4] =
+pub(super) const TRACEPOINTS: [&str; 4] =
     ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
-const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
+pub(super) const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
 
 impl Kernel {
     /// Loads all programs and starts those on tracepoints.

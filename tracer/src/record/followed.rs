@@ -9,6 +9,7 @@ mod sampling;
 mod selected;
 mod sharing;
 mod silent;
+mod skipped;
 mod threads;
 mod trust;
 
@@ -263,6 +264,7 @@ impl Followed {
         let counted = Totals::of(&self.kernel);
         notes.extend(std::mem::take(&mut self.children).notes(counted.not_followed));
         notes.extend(self.sharing_note(counted.stray_hits.saturating_sub(self.before.stray_hits)));
+        notes.extend(skipped::note(&self.kernel.skipped_runs()));
         if !self.follows_memory() {
             notes.push(
                 "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"
