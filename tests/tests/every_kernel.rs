@@ -58,6 +58,41 @@ fn several_processes_at_once() {
     }
 }
 
+/// Before Linux 6.2 memory can't be followed: that is said, and no number is shown.
+#[test]
+fn memory_is_followed_or_said_not_to_be() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux says its version");
+    let mut parts = release.split('.').map(|part| part.parse().unwrap_or(0));
+    let followed = (parts.next(), parts.next()) >= (Some(6_u32), Some(2));
+
+    let folder = scratch();
+    let log = folder.path().join("log").display().to_string();
+    let mut target = target(1000);
+    let tracer = Tracer::attach(&[&target], &["-o", &log]);
+    target.work();
+    let outcome = tracer.interrupt();
+    target.end();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let report: Value = serde_json::from_str(&outcome.stdout).expect("a report");
+    assert_eq!(report["account"]["memory_unknown"].as_bool().unwrap_or(false), !followed);
+    assert_eq!(
+        report["processes"][0]["rss_peak_bytes"].as_i64().map(|bytes| bytes > 0),
+        followed.then_some(true)
+    );
+    assert_eq!(report["functions"][0]["page_faults"].is_number(), followed);
+
+    let memory = tracer::run(["report", &log, "--view", "memory"]);
+    let said = String::from_utf8_lossy(&memory.stderr);
+    assert_eq!(
+        (memory.status.success(), said.contains("older than Linux 6.2")),
+        (followed, !followed),
+        "{said}"
+    );
+    let rows = tracer::run(["export", &log, "--format", "csv", "-o", "-"]).stdout;
+    let heading = String::from_utf8_lossy(&rows).lines().next().map(str::to_owned).expect("a heading");
+    assert!(heading.contains("self_wall_ns") && heading.contains("self_rss_bytes") == followed, "{heading}");
+}
+
 #[test]
 fn samples() {
     let mut target = target(1_000_000);

@@ -214,8 +214,8 @@ impl Diff {
         let lengths = [&before, &after].map(|report| report.window.duration_ns);
         let (before, before_rows) = parts(before);
         let (after, after_rows) = parts(after);
-        let is_sampled = before.account.sampling.is_some() && after.account.sampling.is_some();
-        let samples = is_sampled.then(|| [shares::samples(&before_rows), shares::samples(&after_rows)]);
+        let samples = are_sampled(&before, &after)
+            .then(|| [shares::samples(&before_rows), shares::samples(&after_rows)]);
         let mut functions: Vec<_> = matched(before_rows, after_rows)
             .map(|pair| FunctionDiff {
                 share: samples.map(|of| ShareChange::of(&pair, of)),
@@ -234,13 +234,17 @@ impl Diff {
 
     /// Are both recordings of samples?
     pub fn is_sampled(&self) -> bool {
-        self.before.account.sampling.is_some() && self.after.account.sampling.is_some()
+        are_sampled(&self.before, &self.after)
     }
 
     /// The diff in its JSON form: of samples what was not counted is null.
     pub fn to_json(&self) -> serde_json::Result<String> {
         to_json(self, &[&self.before.account, &self.after.account])
     }
+}
+
+fn are_sampled(before: &Status, after: &Status) -> bool {
+    before.account.sampling.is_some() && after.account.sampling.is_some()
 }
 
 impl FunctionDiff {
