@@ -4,7 +4,10 @@ use serde::Serialize;
 use tests::{Python, Trait, statistics::median};
 use tracer::python::{self, plan::Plan};
 
-use crate::{mode::Mode, rounds::Rounds};
+use crate::{
+    mode::{Mode, Work},
+    rounds::Rounds,
+};
 
 /// Enough for a ratio that is stable to some hundredths.
 const MODES: [Mode; 3] = [Mode::Untraced, Mode::Empty, Mode::Pytracer];
@@ -66,7 +69,7 @@ fn planned(plan: &Plan) -> Planned {
 }
 
 fn cost(python: Python, rounds: usize, calls: u64) -> Cost {
-    let rounds = Rounds::run(python, &MODES, rounds, calls);
+    let rounds = Rounds::run(python, Work::Calls, &MODES, rounds, calls);
     Cost {
         added_ns: rounds.added(Mode::Pytracer),
         of_empty: median(&rounds.ratios(Mode::Pytracer, Mode::Empty)),

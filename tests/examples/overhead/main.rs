@@ -1,4 +1,4 @@
-//! What tracing costs a program that does nothing but call: `cargo xtask bench` runs this as root.
+//! What tracing costs a program that does nothing but call, or go on with a generator: `cargo xtask bench` runs this as root.
 //!
 //! One process per interpreter, many rounds: in each, the same loop runs untraced, with empty programs at the sites of
 //! pytracer's plan, under pytracer, and under a bpftrace script that adds up the same. The machine's noise hits all of
@@ -19,9 +19,12 @@ mod rounds;
 
 use std::process::ExitCode;
 
-use mode::Mode;
+use mode::{Mode, Work};
 use rounds::Rounds;
 use tests::{Python, statistics::median};
+
+/// The interpreters whose costs are looked at closely.
+const MEASURED: [Python; 4] = [Python::DEBIAN_3_11, Python::SHARED_3_12, Python::SID_3_14, Python::SID_3_15];
 
 struct Options {
     rounds: usize,
@@ -52,8 +55,13 @@ fn main() -> ExitCode {
         peers::print(options.rounds);
         return ExitCode::SUCCESS;
     }
-    for python in Python::REPRESENTATIVE {
-        costs(python, &options);
+    for python in MEASURED {
+        if let Err(why) = python.locate() {
+            println!("CPython {} is not measured: {why}\n", python.version());
+            continue;
+        }
+        costs(python, Work::Calls, &Mode::ALL, &options);
+        costs(python, Work::Steps, &Mode::OF_STEPS, &options);
     }
     println!("At full speed, {} s with the default ring buffer:\n", options.seconds);
     println!("| CPython | calls | lost | pytracer's processor time | events/s |");
@@ -91,15 +99,16 @@ fn options() -> Option<Options> {
     Some(options)
 }
 
-/// Prints the costs per call under one interpreter.
-fn costs(python: Python, options: &Options) {
-    let rounds = Rounds::run(python, &Mode::ALL, options.rounds, options.calls);
-    println!("CPython {}, {} calls a round, {} rounds:\n", python.version(), options.calls, options.rounds);
+/// Prints the costs of a call or step under one interpreter.
+fn costs(python: Python, work: Work, modes: &[Mode], options: &Options) {
+    let rounds = Rounds::run(python, work, modes, options.rounds, options.calls);
+    let (version, each) = (python.version(), work.name());
+    println!("CPython {version}, {} times a {each} in each of {} rounds:\n", options.calls, options.rounds);
     println!(
-        "| | ns per call | added | of empty programs (uprobe-multi) | least and most | of empty programs (perf events) |"
+        "| | ns per {each} | added | of empty programs (uprobe-multi) | least and most | of empty programs (perf events) |"
     );
     println!("|---|---|---|---|---|---|");
-    for mode in Mode::ALL {
+    for &mode in modes {
         let ratios = rounds.ratios(mode, Mode::Empty);
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let most = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);

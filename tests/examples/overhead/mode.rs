@@ -35,6 +35,10 @@ impl Mode {
     pub(crate) const ALL: [Self; 6] =
         [Self::Untraced, Self::EmptyPerf, Self::Empty, Self::Pytracer, Self::Stream, Self::Bpftrace];
 
+    /// Those that know generators: the script does not.
+    pub(crate) const OF_STEPS: [Self; 5] =
+        [Self::Untraced, Self::EmptyPerf, Self::Empty, Self::Pytracer, Self::Stream];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Untraced => "untraced",
@@ -43,6 +47,32 @@ impl Mode {
             Self::Pytracer => "pytracer, the kernel adds up",
             Self::Stream => "pytracer, events are sent",
             Self::Bpftrace => "bpftrace script",
+        }
+    }
+}
+
+/// What the loop does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Calls a function.
+    Calls,
+    /// Has a generator go on.
+    Steps,
+}
+
+impl Work {
+    /// What it does once.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "call",
+            Self::Steps => "step of a generator",
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Calls => "busy.py",
+            Self::Steps => "busy_steps.py",
         }
     }
 }
@@ -56,15 +86,16 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn start(python: Python, rounds: usize, calls: u64) -> Self {
+    pub(crate) fn start(python: Python, work: Work, rounds: usize, calls: u64) -> Self {
         let turns = (rounds * Mode::ALL.len() * REPEATS).to_string();
-        let target = Target::start(python, "busy.py", &["--rounds", &turns, "--size", &calls.to_string()]);
+        let target =
+            Target::start(python, work.program(), &["--rounds", &turns, "--size", &calls.to_string()]);
         let interpreter = python.image();
         let plan = python::plan(&interpreter).unwrap_or_else(|error| panic!("plan CPython: {error}"));
         Self { target, interpreter, plan, calls }
     }
 
-    /// Nanoseconds that a call takes, the loop around it not counted.
+    /// Nanoseconds that a call or step takes, the loop around it not counted.
     pub(crate) fn call_ns(&mut self, mode: Mode) -> f64 {
         match mode {
             Mode::Untraced => self.run(),
@@ -105,7 +136,7 @@ impl Subject {
     fn run(&mut self) -> f64 {
         let runs = (0..REPEATS).map(|_| {
             let known = self.target.work().pop().expect("the loop tells its times");
-            let calls = known.calls as f64;
+            let calls = (known.calls + known.resumes) as f64;
             (known.total_ns as f64 / calls, known.empty_ns as f64 / calls)
         });
         let (total, empty) =

@@ -2,15 +2,15 @@
 
 use tests::{Python, statistics::median};
 
-use crate::mode::{Mode, Subject};
+use crate::mode::{Mode, Subject, Work};
 
-/// Nanoseconds that a call took: for each round, by the number of the mode.
+/// Nanoseconds that a call or step took: for each round, by the number of the mode.
 pub(crate) struct Rounds(Vec<[f64; Mode::ALL.len()]>);
 
 impl Rounds {
     /// Runs them under one interpreter.
-    pub(crate) fn run(python: Python, modes: &[Mode], rounds: usize, calls: u64) -> Self {
-        let mut subject = Subject::start(python, rounds, calls);
+    pub(crate) fn run(python: Python, work: Work, modes: &[Mode], rounds: usize, calls: u64) -> Self {
+        let mut subject = Subject::start(python, work, rounds, calls);
         let mut costs = Vec::new();
         for round in 0..rounds {
             eprintln!("{python}, round {} of {rounds}", round + 1);
