@@ -1,6 +1,6 @@
 //! Runs of the programs on tracepoints that the kernel has left out: it does not run such a program while the same one is
-//! under way on the same CPU. Where threads are switched also within tracepoints (seen on Linux 7.2, preemptible), that may be
-//! another thread's run.
+//! under way on the same CPU. Where threads are switched also within tracepoints (seen on Linux 7.2, preemptible), that
+//! may be another thread's run.
 
 use std::{
     fs,
