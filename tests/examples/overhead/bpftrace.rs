@@ -7,6 +7,7 @@ use std::{
     collections::BTreeSet,
     fmt::Write as _,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     thread::JoinHandle,
 };
@@ -24,11 +25,20 @@ pub(crate) struct Bpftrace {
 
 impl Bpftrace {
     /// Starts the script and waits until its probes are in place.
-    pub(crate) fn attach(plan: &Plan, pid: u32) -> Self {
+    pub(crate) fn attach(plan: &Plan, interpreter: &Path, pid: u32) -> Self {
         let root = in_root(&workspace().join("target/bpftrace"));
         let mut child = Command::new(&root[0])
             .args(&root[1..])
-            .args(["bpftrace", "--unsafe", "-B", "line", "-p", &pid.to_string(), "-e", &script(plan, pid)])
+            .args([
+                "bpftrace",
+                "--unsafe",
+                "-B",
+                "line",
+                "-p",
+                &pid.to_string(),
+                "-e",
+                &script(plan, interpreter, pid),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             // It warns of every address, whatever it is told.
@@ -60,11 +70,11 @@ impl Bpftrace {
 }
 
 /// `BEGIN` runs before the other probes are attached, so the first tick of a clock says that they are.
-fn script(plan: &Plan, pid: u32) -> String {
+fn script(plan: &Plan, interpreter: &Path, pid: u32) -> String {
     let mut script = String::from("interval:ms:200 /!@ready/ { @ready = 1; printf(\"ready\\n\"); }\n");
     for site in &plan.sites {
         if site.meaning == Meaning::Start {
-            let (place, register) = (place(pid, site), name(site.frame));
+            let (place, register) = (place(interpreter, pid, site), name(site.frame));
             let code = plan.layout.frame_code;
             let _ = writeln!(
                 script,
@@ -74,7 +84,7 @@ fn script(plan: &Plan, pid: u32) -> String {
         }
     }
     let ends = plan.sites.iter().filter(|site| matches!(site.meaning, Meaning::End | Meaning::Yield));
-    for place in ends.map(|site| place(pid, site)).collect::<BTreeSet<_>>() {
+    for place in ends.map(|site| place(interpreter, pid, site)).collect::<BTreeSet<_>>() {
         let _ = writeln!(
             script,
             "{place} {{ $d = @depth[tid]; if ($d > 0) {{ $t = nsecs - @start[tid, $d]; $c = @code[tid, $d]; \
@@ -87,13 +97,14 @@ fn script(plan: &Plan, pid: u32) -> String {
 
 /// A site behind a semaphore has to be named, for bpftrace to raise the semaphore. Of the others it wants the offset
 /// in the file: only addresses inside of exported functions would be taken as such.
-fn place(pid: u32, site: &ProbeSite) -> String {
-    let path = format!("/proc/{pid}/exe");
+fn place(interpreter: &Path, pid: u32, site: &ProbeSite) -> String {
     if site.semaphore_offset.is_some() {
-        format!("usdt:{path}:python:function__return")
-    } else {
-        format!("uprobe:{path}:{:#x}", site.file_offset)
+        return format!("usdt:/proc/{pid}/exe:python:function__return");
     }
+    // As the process has it: bpftrace has a root of its own.
+    let is_library = interpreter.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lib"));
+    let path = if is_library { format!("root{}", interpreter.display()) } else { "exe".to_owned() };
+    format!("uprobe:/proc/{pid}/{path}:{:#x}", site.file_offset)
 }
 
 fn name(register: Register) -> &'static str {

@@ -108,7 +108,7 @@ impl Subject {
                 cost
             }
             Mode::Bpftrace => {
-                let bpftrace = Bpftrace::attach(&self.plan, self.target.pid());
+                let bpftrace = Bpftrace::attach(&self.plan, &self.interpreter, self.target.pid());
                 let cost = self.run();
                 let (counted, calls) = (bpftrace.end(), self.calls * REPEATS as u64);
                 assert!(counted >= calls, "bpftrace counted {counted} of {calls} calls");

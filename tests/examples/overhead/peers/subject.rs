@@ -172,10 +172,11 @@ impl Subject {
     }
 
     fn under_bpftrace(&self, times: u64) -> Run {
-        let plan = python::plan(&Python::DEBIAN_3_11.image());
+        let interpreter = Python::DEBIAN_3_11.image();
+        let plan = python::plan(&interpreter);
         let plan = plan.unwrap_or_else(|error| panic!("plan CPython: {error}"));
         let mut target = self.target(times);
-        let bpftrace = Bpftrace::attach(&plan, target.pid());
+        let bpftrace = Bpftrace::attach(&plan, &interpreter, target.pid());
         let known = work(&mut target);
         let tool_peak_bytes = peak_bytes(bpftrace.pid());
         let calls = bpftrace.end();
