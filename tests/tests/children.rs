@@ -268,10 +268,9 @@ fn churn(arguments: &[&str]) {
     let missed = report.account.notes.iter().find(|note| note.contains("not followed"));
     assert_eq!(missed, None);
     let counted = calls(&report, "step");
-    assert!(
-        !counted.is_empty() && counted.iter().all(|(_, row)| row.calls <= 10),
-        "no child has another's calls"
-    );
+    assert!(!counted.is_empty(), "some were traced before they ended");
+    let most = counted.iter().map(|(_, row)| row.calls).max();
+    assert!(most <= Some(10), "no child has another's calls: {most:?}");
 }
 
 #[test]

@@ -304,7 +304,7 @@ fn what_samples_can_not_tell_is_refused() {
         ("--source sample --rate 0", "1..=10000"),
         ("--source sample --view latency", "--view table, tree or callers"),
         ("--source sample --by task", "--view table, tree or callers"),
-        ("--source sample --view tree --of calls", "--of cpu"),
+        ("--source sample --view tree --of calls", "--of wall, cpu"),
         ("--source sample -o rec --log events", "leave them away"),
         ("--source sample -o rec --min-duration 1ms", "leave them away"),
     ] {
