@@ -268,9 +268,11 @@ fn churn(arguments: &[&str]) {
     let missed = report.account.notes.iter().find(|note| note.contains("not followed"));
     assert_eq!(missed, None);
     let counted = calls(&report, "step");
-    assert!(!counted.is_empty(), "some were traced before they ended");
+    // With probes of their own, which take a while to put in place, all may have ended before.
+    let waits_for_probes = arguments.is_empty();
+    assert!(waits_for_probes || !counted.is_empty(), "they were traced");
     let most = counted.iter().map(|(_, row)| row.calls).max();
-    assert!(most <= Some(10), "no child has another's calls: {most:?}");
+    assert!(most.unwrap_or(0) <= 10, "no child has another's calls: {most:?}");
 }
 
 #[test]
