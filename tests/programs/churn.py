@@ -1,4 +1,4 @@
-"""Many short children, a few at once."""
+"""Many short children, a few at once. The last one works in a second round, when its probes have long been in place."""
 
 import os
 
@@ -11,24 +11,42 @@ def step(number):
     return number
 
 
-def child():
+def work():
     for number in range(10):
         step(number)
     os._exit(0)
 
 
-def workload(options):
-    live = 0
-    for _ in range(options.size):
-        if os.fork() == 0:
-            child()
-        live += 1
-        if live == AT_ONCE:
+class Workload:
+    def __init__(self):
+        self.writer = None
+
+    def __call__(self, options):
+        if self.writer is not None:
+            os.close(self.writer)
             os.wait()
-            live -= 1
-    for _ in range(live):
-        os.wait()
+            return
+        live = 0
+        for _ in range(options.size - 1):
+            if os.fork() == 0:
+                work()
+            live += 1
+            if live == AT_ONCE:
+                os.wait()
+                live -= 1
+        for _ in range(live):
+            os.wait()
+        self.start_last()
+
+    def start_last(self):
+        reader, self.writer = os.pipe()
+        last = os.fork()
+        if last == 0:
+            os.close(self.writer)
+            os.read(reader, 1)
+            work()
+        protocol.known(function="step", pid=last, calls=10)
 
 
 if __name__ == "__main__":
-    protocol.run(workload)
+    protocol.run(Workload())

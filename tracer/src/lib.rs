@@ -39,6 +39,7 @@ pub mod report;
 pub mod select;
 pub mod stacks;
 pub mod summary;
+mod terminal;
 pub mod text;
 pub mod units;
 pub mod unwind;

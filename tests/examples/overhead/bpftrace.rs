@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
+    fs,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -101,9 +102,9 @@ fn place(interpreter: &Path, pid: u32, site: &ProbeSite) -> String {
     if site.semaphore_offset.is_some() {
         return format!("usdt:/proc/{pid}/exe:python:function__return");
     }
+    let program = fs::read_link(format!("/proc/{pid}/exe")).expect("it runs");
     // As the process has it: bpftrace has a root of its own.
-    let is_library = interpreter.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lib"));
-    let path = if is_library { format!("root{}", interpreter.display()) } else { "exe".to_owned() };
+    let path = if program == interpreter { "exe".to_owned() } else { format!("root{}", interpreter.display()) };
     format!("uprobe:/proc/{pid}/{path}:{:#x}", site.file_offset)
 }
 

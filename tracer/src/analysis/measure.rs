@@ -79,6 +79,11 @@ impl Measure {
         }
     }
 
+    /// Can a recording with this account tell it?
+    pub fn is_known(self, account: &Account) -> bool {
+        self.why_not(account).is_none()
+    }
+
     /// Is it an amount of memory?
     pub fn is_memory(self) -> bool {
         matches!(self, Self::RssGrew | Self::RssShrank)

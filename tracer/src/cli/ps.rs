@@ -13,6 +13,7 @@ use serde::Serialize;
 use self::entry::{Entry, Look};
 use super::select::SelectorArguments;
 use crate::discover::{self, Identity};
+use crate::terminal;
 
 /// Version of the JSON form.
 const SCHEMA: u32 = 1;
@@ -72,7 +73,7 @@ impl Arguments {
         } else if processes.is_empty() && !everyone {
             writeln!(out, "no Python process matches: `pytracer ps` lists all").context("write the list")
         } else {
-            listing::write(&processes, listing::width(), out).context("write the list")
+            listing::write(&processes, terminal::width(), out).context("write the list")
         }
     }
 }

@@ -18,11 +18,11 @@ use crate::analysis::tree::{CallTree, PathSums};
 use crate::report::UNNAMED;
 use crate::text::shown;
 
-const EVENTS: [(&str, &str); 4] = [
-    ("wall_ns", "Wall time, ns"),
-    ("rss_grew", "Resident memory added, bytes"),
-    ("rss_shrank", "Resident memory given back, bytes"),
-    ("calls", "Calls"),
+const EVENTS: [(Measure, &str, &str); 4] = [
+    (Measure::Wall, "wall_ns", "Wall time, ns"),
+    (Measure::RssGrew, "rss_grew", "Resident memory added, bytes"),
+    (Measure::RssShrank, "rss_shrank", "Resident memory given back, bytes"),
+    (Measure::Calls, "calls", "Calls"),
 ];
 
 /// The format.
@@ -71,14 +71,9 @@ impl Export for Callgrind {
     }
 }
 
-/// Which of [`EVENTS`] the recording tells of: samples not of calls, some kernels not of memory.
+/// Which of [`EVENTS`] the recording tells of.
 fn known(source: &Source) -> Vec<usize> {
-    let is_known = |name: &str| match name {
-        "calls" => !source.is_sampled(),
-        "rss_grew" | "rss_shrank" => !source.account().memory_unknown,
-        _ => true,
-    };
-    (0..EVENTS.len()).filter(|&at| is_known(EVENTS[at].0)).collect()
+    (0..EVENTS.len()).filter(|&at| EVENTS[at].0.is_known(source.account())).collect()
 }
 
 fn key(named: &Named) -> Key<'_> {
@@ -87,7 +82,7 @@ fn key(named: &Named) -> Key<'_> {
 }
 
 fn costs(sums: &PathSums) -> Costs {
-    [sums.sums.own.wall_ns, sums.grew_bytes, sums.shrank_bytes, sums.sums.calls]
+    EVENTS.map(|(measure, ..)| measure.of(sums))
 }
 
 fn add(to: &mut Costs, costs: Costs) {
@@ -134,10 +129,10 @@ fn header(source: &Source, notes: &[String], known: &[usize], out: &mut dyn Writ
         writeln!(out, "desc: Note: calls were not counted: where the format wants a number of them it is 1")?;
     }
     writeln!(out, "positions: line")?;
-    for (name, meaning) in known.iter().map(|&at| EVENTS[at]) {
+    for (_, name, meaning) in known.iter().map(|&at| EVENTS[at]) {
         writeln!(out, "event: {name} : {meaning}")?;
     }
-    let names: Vec<_> = known.iter().map(|&at| EVENTS[at].0).collect();
+    let names: Vec<_> = known.iter().map(|&at| EVENTS[at].1).collect();
     writeln!(out, "events: {}", names.join(" "))
 }
 

@@ -22,22 +22,44 @@ use crate::functions::Row;
 use crate::report::{Account, Report, UNNAMED};
 use crate::text::shown;
 
-/// Name, unit and value of what a sample holds.
-type Value = (&'static str, &'static str, fn(&PathSums) -> u64);
-const VALUES: [Value; 8] = [
-    ("samples", "count", |sums| sums.sums.samples.cpu + sums.sums.samples.off_cpu),
-    ("calls", "count", |sums| sums.sums.calls),
-    ("resumed", "count", |sums| sums.sums.resumes),
-    ("rss_grew", "bytes", |sums| sums.grew_bytes),
-    ("rss_shrank", "bytes", |sums| sums.shrank_bytes),
-    ("faults", "count", |sums| sums.sums.own.faults),
-    ("cpu", "nanoseconds", |sums| sums.sums.own.cpu_ns()),
-    ("wall", "nanoseconds", |sums| sums.sums.own.wall_ns),
+/// What a sample holds: name, unit and what it is.
+const VALUES: [(&str, &str, Value); 8] = [
+    ("samples", "count", Value::Samples),
+    ("calls", "count", Value::Of(Measure::Calls)),
+    ("resumed", "count", Value::Resumes),
+    ("rss_grew", "bytes", Value::Of(Measure::RssGrew)),
+    ("rss_shrank", "bytes", Value::Of(Measure::RssShrank)),
+    ("faults", "count", Value::Of(Measure::Faults)),
+    ("cpu", "nanoseconds", Value::Of(Measure::Cpu)),
+    ("wall", "nanoseconds", Value::Of(Measure::Wall)),
 ];
-/// What is counted where calls are traced, what where they are sampled, and what where memory is followed.
-const OF_CALLS: [&str; 3] = ["calls", "resumed", "faults"];
-const OF_SAMPLES: [&str; 1] = ["samples"];
-const OF_MEMORY: [&str; 3] = ["rss_grew", "rss_shrank", "faults"];
+
+#[derive(Clone, Copy)]
+enum Value {
+    Of(Measure),
+    Resumes,
+    Samples,
+}
+
+impl Value {
+    /// Can a recording with this account tell it?
+    fn is_known(self, account: &Account) -> bool {
+        match self {
+            Self::Of(measure) => measure.is_known(account),
+            Self::Resumes => Measure::Calls.is_known(account),
+            Self::Samples => account.sampling.is_some(),
+        }
+    }
+
+    fn of(self, sums: &PathSums) -> u64 {
+        match self {
+            Self::Of(measure) => measure.of(sums),
+            Self::Resumes => sums.sums.resumes,
+            Self::Samples => sums.sums.samples.cpu + sums.sums.samples.off_cpu,
+        }
+    }
+}
+
 /// All functions are of one mapping, which says that they have their names: readers don't look for symbols then.
 const MAPPING: u64 = 1;
 
@@ -64,18 +86,12 @@ struct Pieces<'a> {
     strings: FxHashMap<String, i64>,
     functions: FxHashMap<Row, u64>,
     locations: u64,
-    values: Vec<Value>,
+    values: Vec<(&'static str, &'static str, Value)>,
 }
 
 impl<'a> Pieces<'a> {
     fn new(out: GzEncoder<&'a mut dyn Write>, account: &Account) -> Self {
-        let is_sampled = account.sampling.is_some();
-        let is_unknown = |name| {
-            OF_SAMPLES.contains(&name) && !is_sampled
-                || OF_CALLS.contains(&name) && is_sampled
-                || OF_MEMORY.contains(&name) && account.memory_unknown
-        };
-        let values = VALUES.into_iter().filter(|(name, ..)| !is_unknown(*name)).collect();
+        let values = VALUES.into_iter().filter(|(.., value)| value.is_known(account)).collect();
         Self { out, strings: FxHashMap::default(), functions: FxHashMap::default(), locations: 0, values }
     }
 
@@ -135,7 +151,7 @@ impl<'a> Pieces<'a> {
     }
 
     fn sample(&mut self, location_id: Vec<u64>, sums: &PathSums, labels: &[(&str, u32)]) -> io::Result<()> {
-        let value: Vec<i64> = self.values.iter().map(|(.., value)| value(sums) as i64).collect();
+        let value: Vec<i64> = self.values.iter().map(|(.., value)| value.of(sums) as i64).collect();
         if value.iter().all(|&value| value == 0) {
             return Ok(());
         }

@@ -1,14 +1,14 @@
 //! The line that shows, in a terminal, how a recording goes.
 
 use std::{
-    io::{IsTerminal as _, Write as _, stderr},
+    io::{Write as _, stderr},
     time::{Duration, Instant},
 };
 
 use crate::{
     engine::Progress,
-    report::{Windowing, table::takes_controls},
-    units,
+    report::Windowing,
+    terminal, units,
 };
 
 /// Shown only where standard error is a terminal on which a line can be written again.
@@ -23,8 +23,7 @@ pub(super) struct StatusLine {
 
 impl StatusLine {
     pub(super) fn new(duration: Option<Duration>) -> Self {
-        let terminal = stderr().is_terminal() && takes_controls();
-        Self { terminal, duration, events: 0, since: Instant::now() }
+        Self { terminal: terminal::rewrites_lines(), duration, events: 0, since: Instant::now() }
     }
 
     /// Is there anybody to show anything to?

@@ -5,13 +5,12 @@ mod untraced;
 mod windows;
 
 use std::cmp::{Ordering, Reverse};
-use std::io::IsTerminal as _;
 
-use comfy_table::Table;
 use rustc_hash::FxHashMap;
 
 use super::grid::{GridRow, Layout, grid};
 use super::{Account, FunctionReport, ProcessReport, Report, lines};
+use crate::terminal;
 use crate::units::{count, duration, signed_bytes};
 
 /// What the rows are sorted by, largest first.
@@ -73,10 +72,7 @@ pub struct TableOptions {
 impl TableOptions {
     /// For standard output as it is: a terminal has a width, and colours unless `NO_COLOR` is set or it has none.
     pub fn for_stdout(sort: Sort, limit: usize) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let width = if terminal { Table::new().width().or(Some(80)) } else { None };
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { sort, limit, width, colour: terminal && !no_color && takes_controls() }
+        Self { sort, limit, width: terminal::width(), colour: terminal::has_colours() }
     }
 
     /// How many of so many are to be shown.
@@ -96,11 +92,6 @@ impl TableOptions {
             Some(_) => Layout::Narrow,
         }
     }
-}
-
-/// Does the terminal understand more than text?
-pub(crate) fn takes_controls() -> bool {
-    std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// The whole report as text, each line ended: a table for each process, the busiest first, or one for all if it is

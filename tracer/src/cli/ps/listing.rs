@@ -1,6 +1,6 @@
 //! The list for people: a row for each process, below it where it runs and what is to be known of it.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Row, Table, presets};
 
@@ -15,11 +15,6 @@ use crate::{
 const INDENT: &str = "    ";
 /// Digits of a container's id that are shown: as many as its engine shows.
 const ID_DIGITS: usize = 12;
-
-/// Columns of the terminal; `None`: there is none, lines may be as long as they are.
-pub(super) fn width() -> Option<u16> {
-    io::stdout().is_terminal().then(|| Table::new().width().unwrap_or(80))
-}
 
 /// Writes the list.
 ///
