@@ -153,6 +153,22 @@ fn memory(report: &Report) {
     assert!(outer.cum_rss_bytes >= 39 * MIB && outer.self_rss_bytes.abs() < 2 * MIB, "{outer:?}");
 }
 
+/// With timers of one period all samples would be of one of the two.
+#[test]
+fn no_program_keeps_step_with_the_timers() {
+    let mut target = Target::start(Python::DEBIAN_3_11, "in_step.py", &[]);
+    let tracer = Tracer::attach(&[&target], &["--source", "sample", "--rate", "199"]);
+    target.work();
+    let outcome = tracer.interrupt();
+    target.end();
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    let report = Report::of(&outcome.stdout);
+    let [first, second] = ["first", "second"].map(|name| report.function(name).samples as f64);
+    let share = first / (first + second);
+    // Half, and what chance does to some thousand samples, which come in stretches.
+    assert!((0.4..=0.6).contains(&share), "{first} and {second} samples");
+}
+
 /// A uprobe makes the kernel copy a page of the program's code for the process; sampling leaves all code as the file has
 /// it, and the copies of a traced process show that this would be seen.
 fn no_probe_is_in_place(python: Python) {

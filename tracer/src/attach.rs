@@ -15,6 +15,7 @@ mod multi;
 pub mod namespace;
 mod offsets;
 mod options;
+mod perf_event;
 mod release;
 mod rings;
 mod sampling;
@@ -46,6 +47,7 @@ pub use self::{
 };
 use self::{
     hooks::Images,
+    perf_event::PerfEvent,
     threads::ThreadTable,
     totals::Totals,
     windows::{WindowChange, WindowSwitch, Windows},
@@ -81,6 +83,8 @@ pub struct Kernel {
     aggregate: Option<aggregate::Tables>,
     offsets: KernelOffsets,
     images: Images,
+    /// Of samples, one for each CPU.
+    timers: Vec<PerfEvent>,
 }
 
 impl Kernel {

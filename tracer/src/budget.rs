@@ -62,8 +62,8 @@ pub struct Budget {
     windows: u64,
 }
 
-/// What is planned of what is allowed: what hits cost is believed, not known.
-const PLANNED: f64 = 0.8;
+/// What is planned of what is allowed: what hits cost is believed, not known, and may be half as much more.
+const PLANNED: f64 = 2.0 / 3.0;
 /// The first window: long enough to learn what a longer one will cost.
 const FIRST_NS: f64 = 2e6;
 /// Shorter windows cost twice what they should: what comes before and after them counts for more.

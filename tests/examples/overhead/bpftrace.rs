@@ -104,7 +104,8 @@ fn place(interpreter: &Path, pid: u32, site: &ProbeSite) -> String {
     }
     let program = fs::read_link(format!("/proc/{pid}/exe")).expect("it runs");
     // As the process has it: bpftrace has a root of its own.
-    let path = if program == interpreter { "exe".to_owned() } else { format!("root{}", interpreter.display()) };
+    let path =
+        if program == interpreter { "exe".to_owned() } else { format!("root{}", interpreter.display()) };
     format!("uprobe:/proc/{pid}/{path}:{:#x}", site.file_offset)
 }
 

@@ -101,6 +101,7 @@ impl Kernel {
             opener,
             offsets,
             images: Images::default(),
+            timers: Vec::new(),
         };
         kernel.end_aggregate(u64::MAX);
         kernel.start_tracepoints(&aya_btf)?;

@@ -23,7 +23,7 @@ use std::{
 use aya_obj::{Function, Object};
 use tracer_common::site::{Site, Unseen};
 
-use super::uprobe::{Target, owned};
+use super::{perf_event::owned, uprobe::Target};
 use crate::python::plan::ProbeSite;
 
 const BPF_PROG_LOAD: libc::c_int = 5;

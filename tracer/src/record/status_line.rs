@@ -5,11 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    engine::Progress,
-    report::Windowing,
-    terminal, units,
-};
+use crate::{engine::Progress, report::Windowing, terminal, units};
 
 /// Shown only where standard error is a terminal on which a line can be written again.
 #[derive(Debug)]

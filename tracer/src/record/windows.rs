@@ -109,8 +109,8 @@ impl WindowThread {
 
 /// What windows cost, of what a hit costs in a loop of our own.
 pub(super) fn costs(hit_ns: u64, sample_rate: u32) -> Costs {
-    // Code runs slower after a trap: a hit costs a half more in a program with much code, a fifth less in one with little
-    // (docs/budget.md). With the fifth of the budget that is not planned, both stay within it.
+    // Code runs slower after a trap: in a program with much code a hit costs half as much again as in our own loop, in one
+    // with little a fifth less (docs/budget.md). With the third of the budget that is not planned, both stay within it.
     const IN_PROGRAMS: f64 = 1.25;
     // What the threads of a process do not get done while probes come and go, besides hits.
     const WINDOW_NS: f64 = 1e5;

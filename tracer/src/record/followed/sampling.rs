@@ -4,6 +4,8 @@
 //! A timer on each CPU sees threads that run. A thread that is off its CPU has one stack for as long as it is, and the
 //! kernel side says since when: it is read once, and at each look it counts for the time since the look before.
 
+mod periods;
+
 use std::{collections::HashMap, fmt, time::Duration};
 
 use anyhow::Result;
@@ -17,6 +19,7 @@ use tracer_common::{
 };
 use zerocopy::FromBytes as _;
 
+use self::periods::Periods;
 use super::{Followed, images::Image};
 use crate::{
     attach::{Kernel, monotonic_ns},
@@ -46,6 +49,7 @@ const MOST_LOOKS: u32 = 250;
 /// What sampling has to remember.
 pub(super) struct Sampler {
     rate: u32,
+    periods: Periods,
     processes: HashMap<ProcessIndex, Known>,
     watched: Vec<Watched>,
     /// Where the next look begins: the last ones of many may find no time.
@@ -91,6 +95,7 @@ impl Sampler {
     pub(super) fn new(rate: u32) -> Self {
         Self {
             rate,
+            periods: Periods::new(rate),
             processes: HashMap::new(),
             watched: Vec::new(),
             turn: 0,
@@ -123,12 +128,15 @@ impl fmt::Display for Sampler {
 impl Followed {
     /// Begins to sample, if samples are what is wanted.
     pub(in crate::record) fn start_sampling(&mut self, engine: &Engine) -> Result<()> {
-        let Some(rate) = self.sampler.as_ref().map(|sampler| sampler.rate) else { return Ok(()) };
-        self.refresh_threads(engine);
-        if let Some(sampler) = &mut self.sampler {
-            sampler.looked_ns = monotonic_ns();
+        if self.sampler.is_none() {
+            return Ok(());
         }
-        Ok(self.kernel.start_sampling(rate)?)
+        self.refresh_threads(engine);
+        let Some(sampler) = &mut self.sampler else { return Ok(()) };
+        let now_ns = monotonic_ns();
+        sampler.looked_ns = now_ns;
+        let period_ns = sampler.periods.next_ns(now_ns, fastrand::f64());
+        period_ns.map_or(Ok(()), |period_ns| Ok(self.kernel.start_sampling(period_ns)?))
     }
 
     /// How often sleeping threads are to be looked at; `None`: not at all.
@@ -183,6 +191,9 @@ impl Followed {
             }
         }
         sampler.watched = watched;
+        if let Some(period_ns) = sampler.periods.next_ns(now_ns, fastrand::f64()) {
+            self.kernel.set_sampling_period(period_ns);
+        }
         let refresh = sampler.is_refresh_due(now_ns);
         self.sampler = Some(sampler);
         if refresh {
