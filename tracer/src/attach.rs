@@ -4,6 +4,7 @@
 //! followed with half of its probes.
 
 mod aggregate;
+mod bpf;
 pub mod calibrate;
 mod error;
 mod holders;

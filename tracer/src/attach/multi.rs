@@ -23,12 +23,12 @@ use std::{
 use aya_obj::{Function, Object};
 use tracer_common::site::{Site, Unseen};
 
-use super::{perf_event::owned, uprobe::Target};
+use super::{
+    bpf::{self, bpf},
+    uprobe::Target,
+};
 use crate::python::plan::ProbeSite;
 
-const BPF_PROG_LOAD: libc::c_int = 5;
-const BPF_BTF_LOAD: libc::c_int = 18;
-const BPF_LINK_CREATE: libc::c_int = 28;
 const PROG_TYPE_KPROBE: u32 = 2;
 /// `enum bpf_attach_type`: `BPF_TRACE_UPROBE_MULTI`.
 const ATTACH_UPROBE_MULTI: u32 = 48;
@@ -170,7 +170,7 @@ fn load_btf(object: &mut Object) -> io::Result<Option<OwnedFd>> {
     };
     let bytes = btf.to_bytes();
     let load = BtfLoad { btf: bytes.as_ptr() as u64, btf_size: bytes.len() as u32, ..BtfLoad::default() };
-    bpf(BPF_BTF_LOAD, &load).map(Some)
+    bpf(bpf::BTF_LOAD, &load).map(Some)
 }
 
 fn load_program(function: &Function, license: &CString, btf: Option<&OwnedFd>) -> io::Result<OwnedFd> {
@@ -198,7 +198,7 @@ fn load_program(function: &Function, license: &CString, btf: Option<&OwnedFd>) -
         load.line_info = line_info.as_ptr() as u64;
         load.line_info_count = function.line_info.len() as u32;
     }
-    bpf(BPF_PROG_LOAD, &load).map_err(|error| with_reason(load, error))
+    bpf(bpf::PROG_LOAD, &load).map_err(|error| with_reason(load, error))
 }
 
 /// The error with what the kernel's verifier says, which it is asked for by trying once more.
@@ -209,7 +209,7 @@ fn with_reason(mut load: ProgLoad, error: io::Error) -> io::Error {
     }
     let mut log = vec![0; LOG_BYTES as usize];
     (load.log_level, load.log_size, load.log_buf) = (1, LOG_BYTES, log.as_mut_ptr() as u64);
-    if bpf(BPF_PROG_LOAD, &load).is_ok() {
+    if bpf(bpf::PROG_LOAD, &load).is_ok() {
         return error;
     }
     let text = log.split(|&byte| byte == 0).next().map(String::from_utf8_lossy).unwrap_or_default();
@@ -306,12 +306,5 @@ pub(super) fn link_columns(
         },
         unused: 0,
     };
-    bpf(BPF_LINK_CREATE, &create)
-}
-
-/// The system call. All addresses in `attr` must be of memory that lives until it returns.
-fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<OwnedFd> {
-    // SAFETY: `attr` is a prefix of `union bpf_attr` for this command, its size is passed, and its callers keep what it
-    // points to.
-    owned(unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attr), size_of::<T>()) })
+    bpf(bpf::LINK_CREATE, &create)
 }

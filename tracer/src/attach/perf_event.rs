@@ -5,8 +5,10 @@
 use std::{
     ffi::CStr,
     io,
-    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, OwnedFd},
 };
+
+use super::bpf::{self, bpf, owned};
 
 /// `PERF_TYPE_SOFTWARE`.
 const TYPE_SOFTWARE: u32 = 1;
@@ -15,7 +17,6 @@ const CONFIG_CPU_CLOCK: u64 = 0;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
 const PERF_EVENT_IOC_PERIOD: libc::c_ulong = 0x4008_2404;
-const BPF_LINK_CREATE: libc::c_int = 28;
 /// `enum bpf_attach_type`: `BPF_PERF_EVENT`.
 const ATTACH_PERF_EVENT: u32 = 41;
 
@@ -121,10 +122,7 @@ impl PerfEvent {
             flags: 0,
             cookie,
         };
-        // SAFETY: `create` lives until the call returns and its size is passed.
-        let link = owned(unsafe {
-            libc::syscall(libc::SYS_bpf, BPF_LINK_CREATE, &raw const create, size_of::<LinkCreate>())
-        })?;
+        let link = bpf(bpf::LINK_CREATE, &create)?;
         // SAFETY: no pointers; the descriptor is ours.
         if unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) } != 0 {
             return Err(io::Error::last_os_error());
@@ -148,13 +146,4 @@ impl PerfEvent {
     pub(super) fn into_descriptors(self) -> Vec<OwnedFd> {
         vec![self.link, self.event]
     }
-}
-
-/// The descriptor that a system call has made, or its error.
-pub(super) fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the system call has just made this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
 }
