@@ -129,6 +129,21 @@ pub mod thread_state {
     pub const LEFT: u32 = 4;
 }
 
+/// What runs on a CPU, as of the last switch that was reported.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Running {
+    /// Its `task_struct`; 0: no switch was reported yet.
+    pub task: u64,
+    /// Slot of the thread: 0 not known yet, [`UNTRACED`] not traced.
+    pub slot: u32,
+    /// Unused.
+    pub pad: u32,
+}
+
+/// In [`Running`]: a thread that has no slot.
+pub const UNTRACED: u32 = u32::MAX;
+
 /// One CPU's part of one resident memory counter, when last looked at.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -239,8 +254,14 @@ pub mod total {
     pub const NEW_PROCESSES: u32 = 14;
     /// Pages of stacks handed out that were never used before, and tries to get one when there was none.
     pub const NEW_STACK_PAGES: u32 = 15;
+    /// Times that a traced thread was found to run though no switch to it had been reported.
+    pub const UNREPORTED_SWITCHES: u32 = 16;
+    /// What the monotonic clock is ahead of the scheduler's, nanoseconds, modulo 2^64; 0: not known.
+    pub const CLOCKS_DIFFER_NS: u32 = 17;
+    /// When those two were compared.
+    pub const CLOCKS_COMPARED_NS: u32 = 18;
     /// How many there are.
-    pub const COUNT: u32 = 16;
+    pub const COUNT: u32 = 19;
 }
 
 /// Offsets of kernel structures, from the running kernel's BTF. All zero: resident memory can't be followed.
@@ -291,6 +312,14 @@ pub struct KernelOffsets {
     pub namespace_inode: u32,
     /// Possible CPUs.
     pub cpus: u32,
+    /// `task_struct.sched_info.last_arrival`; 0: this kernel does not have it, or not all of the next three.
+    pub task_last_arrival: u32,
+    /// `task_struct.se.cfs_rq`
+    pub task_cfs_rq: u32,
+    /// `cfs_rq.rq`
+    pub cfs_rq_rq: u32,
+    /// `rq.clock`
+    pub rq_clock: u32,
 }
 
 #[cfg(feature = "user")]
@@ -305,6 +334,7 @@ mod pod {
         super::Thread,
         super::Window,
         super::Starts,
+        super::Running,
         super::RssLocal,
         super::CodeKey,
         super::Code,

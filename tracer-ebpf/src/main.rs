@@ -8,6 +8,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "the shape that aya's macros ask of an entry point")]
 
 mod aggregate;
+mod arrival;
 mod chain;
 mod function;
 mod globs;
@@ -18,6 +19,7 @@ mod mm;
 mod probes;
 mod registers;
 mod ring;
+mod running;
 mod site;
 mod stack;
 mod text;

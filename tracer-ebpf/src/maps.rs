@@ -18,8 +18,8 @@ use tracer_common::{
     ring::{Positions, Slot},
     sample::{PythonThread, SampleBuffer, SampledProcess},
     state::{
-        CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Starts,
-        Thread, Window, total,
+        CachedInstruction, Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, RssLocal, Running,
+        Starts, Thread, Window, total,
     },
 };
 
@@ -41,9 +41,9 @@ pub(crate) static RING: RingBuf = RingBuf::with_byte_size(SHARED_RING_BYTES, 0);
 #[map]
 pub(crate) static THREADS: Array<Thread> = Array::with_max_entries(MAX_THREADS, BPF_F_MMAPABLE);
 
-/// Slot of the thread that runs on this CPU: 0 not known yet, `thread::UNTRACED` not traced.
+/// What runs on this CPU.
 #[map]
-pub(crate) static CURRENT: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static CURRENT: PerCpuArray<Running> = PerCpuArray::with_max_entries(1, 0);
 
 /// Thread id to slot.
 #[map]
@@ -174,6 +174,10 @@ static KERNEL: KernelOffsets = KernelOffsets {
     upid_ns: 0,
     namespace_inode: 0,
     cpus: 0,
+    task_last_arrival: 0,
+    task_cfs_rq: 0,
+    cfs_rq_rq: 0,
+    rq_clock: 0,
 };
 
 #[unsafe(no_mangle)]

@@ -1,4 +1,4 @@
-//! From a hit to the slot of the thread that runs: kept per CPU by `sched_switch`, made on first sight.
+//! From a hit to the slot of the thread that runs, made on first sight.
 
 use core::ptr;
 
@@ -13,14 +13,11 @@ use crate::{
     aggregate, ids,
     kernel::current_task,
     maps::{
-        CURRENT, FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESS_SUMS, PROCESSES, TASKS, THREADS,
+        FREE_PROCESSES, FREE_THREADS, LAYOUTS, PROCESS_OF, PROCESS_SUMS, PROCESSES, TASKS, THREADS,
         add_total, aggregating, all, atomic_add, free_index, set_interpreter,
     },
-    mm, ring, site,
+    mm, ring, running, site,
 };
-
-/// In [`CURRENT`]: a thread that has no slot.
-pub(crate) const UNTRACED: u32 = u32::MAX;
 
 /// Monotonic time in nanoseconds.
 #[inline(always)]
@@ -44,27 +41,10 @@ pub(crate) fn event_time(thread: &mut Thread) -> u64 {
     if after == before { time_ns } else { now() }
 }
 
-/// Slot of the running thread as `sched_switch` noted it; `None`: unknown or not traced.
-#[inline(always)]
-pub(crate) fn noted() -> Option<u32> {
-    // SAFETY: a live map value of this CPU.
-    let slot = unsafe { *CURRENT.get_ptr(0)? };
-    if slot == 0 || slot == UNTRACED { None } else { Some(slot) }
-}
-
-/// Notes which thread runs on this CPU.
-#[inline(always)]
-pub(crate) fn note(slot: u32) {
-    if let Some(current) = CURRENT.get_ptr_mut(0) {
-        // SAFETY: a live map value of this CPU.
-        unsafe { *current = slot };
-    }
-}
-
 /// Slot and state of the running thread, which has hit a probe; made on first sight. `None`: not traced.
 #[inline(always)]
 pub(crate) fn current(ctx: &ProbeContext) -> Option<(u32, &'static mut Thread)> {
-    let slot = if let Some(slot) = noted() {
+    let slot = if let Some(slot) = running::slot() {
         slot
     } else {
         let slot = enter(site::exact(ctx).image());
@@ -97,7 +77,7 @@ pub(crate) extern "C" fn enter(image: u32) -> u32 {
     if let Some(slot) = TASKS.get_ptr(tid) {
         // SAFETY: a live map value.
         let slot = unsafe { *slot };
-        note(slot);
+        running::came(slot);
         if let Some(process) = process_of(slot) {
             learn_memory(process);
         }
@@ -170,7 +150,7 @@ fn make(process: u32, tid: u32) -> u32 {
     let slot = new_slot(process, tid, 0);
     // First the map, then this CPU's note: a switch in between leaves the note right.
     if slot != 0 {
-        note(slot);
+        running::note(current_task(), slot);
         learn_memory(process);
     }
     slot

@@ -37,7 +37,7 @@ use aya_log::EbpfLogger;
 use tracer_common::{
     layout::Layout,
     sample::{PythonThread, SampledProcess},
-    state::{Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process},
+    state::{Code, CodeKey, GlobState, Interpreter, KernelOffsets, Process, Running},
 };
 
 pub use self::{
@@ -72,7 +72,7 @@ pub struct Kernel {
     process_of: HashMap<MapData, u32, u32>,
     tasks: HashMap<MapData, u32, u32>,
     mms: HashMap<MapData, u64, u32>,
-    current: PerCpuArray<MapData, u32>,
+    current: PerCpuArray<MapData, Running>,
     free_threads: Queue<MapData, u32>,
     free_processes: Queue<MapData, u32>,
     sampled: Array<MapData, SampledProcess>,

@@ -13,8 +13,8 @@ use crate::{
     maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, aggregating, interpreter, sampling_memory, streaming},
     mm::{self, MEMBERS},
     ring::{announce, count_loss, send},
-    stack,
-    thread::{self, noted, now},
+    running, stack,
+    thread::{self, now},
     verifier::hidden,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn rss_stat(ctx: &BtfTracePointContext) {
 /// A change in an address space that is not followed. If the running thread is traced, follow it from here on.
 #[inline(always)]
 fn begin() {
-    if let Some(slot) = noted()
+    if let Some(slot) = running::checked_slot()
         && let Some(process) = thread::process_of(slot)
     {
         thread::learn_memory(process);
@@ -125,7 +125,7 @@ fn send_change(
 /// Slot of the running thread, made if need be; 0: none is left.
 #[inline(always)]
 fn own_slot(process: u32) -> u32 {
-    let slot = match noted() {
+    let slot = match running::slot() {
         Some(slot) => slot,
         None => thread::enter(interpreter(process).map_or(0, |interpreter| interpreter.image)),
     };
@@ -145,7 +145,7 @@ fn is_announced(time_ns: u64, slot: u32, pid: u32) -> bool {
 /// A page fault of the running thread.
 #[inline(always)]
 pub(crate) fn page_fault() {
-    if let Some(slot) = noted()
+    if let Some(slot) = running::checked_slot()
         && let Some(thread) = THREADS.get_ptr_mut(slot)
     {
         // SAFETY: a live map value of the running thread.

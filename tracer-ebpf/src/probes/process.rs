@@ -8,7 +8,7 @@ use tracer_common::{
 };
 
 use crate::{
-    aggregate, ids,
+    aggregate, arrival, ids,
     kernel::{current_task, read_kernel},
     maps::{
         FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, aggregating, atomic_add,
@@ -16,7 +16,8 @@ use crate::{
     },
     mm,
     ring::{announce, lose, send_counters, send_loss, send_task, send_urgent, with_process},
-    thread::{self, UNTRACED, note, now},
+    running,
+    thread::{self, now},
 };
 
 fn process_of(pid: u32) -> Option<u32> {
@@ -163,7 +164,7 @@ fn leave(tid: u32, pid: u32, time_ns: u64) -> u32 {
         unsafe { atomic_add(&raw mut (*process).hits, thread.hits) };
     });
     let _ = TASKS.remove(tid);
-    note(UNTRACED);
+    running::note(current_task(), 0);
     if streaming()
         && announce(time_ns, slot, thread, pid)
         && !(send_loss(slot, thread, time_ns) && send_counters(slot, thread, time_ns))
@@ -190,6 +191,9 @@ fn ending(tid: u32) -> Option<(u32, &'static mut Thread)> {
         let slot = *TASKS.get_ptr(tid)?;
         (slot, &mut *THREADS.get_ptr_mut(slot)?)
     };
+    let task = current_task();
+    let missed = running::noted().is_some_and(|noted| running::has_missed(&noted, task));
+    arrival::end_wait(thread, task, missed);
     thread.off_cpu_at_event_ns = thread.off_cpu_ns;
     Some((slot, thread))
 }

@@ -6,18 +6,19 @@ use aya_ebpf::programs::PerfEventContext;
 use tracer_common::{sample::origin, state::Process};
 
 use crate::{
-    ids,
-    maps::{PROCESSES, SAMPLED, TASKS, THREADS, WINDOWS, atomic_add},
+    maps::{PROCESSES, SAMPLED, THREADS, WINDOWS, atomic_add},
     registers,
     ring::{announce, count_loss},
-    stack,
-    thread::{noted, now},
+    running, stack,
+    thread::now,
 };
 
 /// The timer of this CPU.
 #[inline(always)]
 pub(crate) fn tick(ctx: &PerfEventContext) {
-    let Some(slot) = running() else { return };
+    // Threads have their slots from the loader or from their birth: none is made here, where other programs of the same CPU
+    // may be in the middle of that.
+    let Some(slot) = running::found_slot() else { return };
     let time_ns = now();
     let Some(thread) = THREADS.get_ptr_mut(slot) else { return };
     // SAFETY: a live map value of the running thread.
@@ -49,21 +50,6 @@ fn amid_probes(process: u32) -> bool {
         }
         probes
     }
-}
-
-/// Slot of the running thread. Threads have theirs from the loader or from their birth: none is made here, where other
-/// programs of the same CPU may be in the middle of that.
-#[inline(always)]
-fn running() -> Option<u32> {
-    if let Some(slot) = noted() {
-        return Some(slot);
-    }
-    let (_, tid) = ids::current();
-    if tid == 0 {
-        return None;
-    }
-    // SAFETY: a live map value.
-    TASKS.get_ptr(tid).map(|slot| unsafe { *slot })
 }
 
 /// What the thread was doing.

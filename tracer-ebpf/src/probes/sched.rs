@@ -1,32 +1,36 @@
 //! Off-CPU time of traced threads, and the note of which thread runs on a CPU.
 
 use aya_ebpf::programs::BtfTracePointContext;
+use tracer_common::state::UNTRACED;
 
 use crate::{
-    ids,
-    maps::{CURRENT, TASKS, THREADS},
-    mm,
-    thread::{UNTRACED, note, now},
+    arrival, ids,
+    maps::{TASKS, THREADS},
+    mm, running,
+    thread::now,
 };
 
 /// `sched_switch(bool preempt, task_struct *prev, task_struct *next, ...)`.
 #[inline(always)]
 pub(crate) fn switch(ctx: &BtfTracePointContext) {
-    // SAFETY: this CPU's live map value.
-    let Some(noted) = CURRENT.get_ptr(0).map(|slot| unsafe { *slot }) else { return };
-    let leaving = match noted {
-        UNTRACED => 0,
-        0 => slot_of(ctx.arg::<u64>(1)),
-        slot => slot,
+    let Some(noted) = running::noted() else { return };
+    let (leaver, comer) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2));
+    let leaving = match noted.slot {
+        UNTRACED if noted.task == leaver => 0,
+        slot if noted.task == leaver && slot != 0 => slot,
+        _ => slot_of(leaver),
     };
-    let coming = slot_of(ctx.arg::<u64>(2));
+    let coming = slot_of(comer);
     if leaving != 0 || coming != 0 {
         let now = now();
         if let Some(thread) = THREADS.get_ptr_mut(leaving)
             && leaving != 0
         {
             // SAFETY: a live map value; this is the CPU that runs the thread.
-            unsafe { (*thread).switched_out_ns = now };
+            let thread = unsafe { &mut *thread };
+            arrival::end_wait(thread, leaver, running::has_missed(&noted, leaver));
+            thread.switched_out_ns = now;
+            arrival::compare_clocks(leaver, now);
         }
         if let Some(thread) = THREADS.get_ptr_mut(coming)
             && coming != 0
@@ -39,12 +43,12 @@ pub(crate) fn switch(ctx: &BtfTracePointContext) {
                 }
                 // Here `current` is still the thread that leaves: the address space is that of `next`.
                 if mm::is_unknown((*thread).process) {
-                    mm::learn((*thread).process, ctx.arg::<u64>(2));
+                    mm::learn((*thread).process, comer);
                 }
             }
         }
     }
-    note(if coming == 0 { UNTRACED } else { coming });
+    running::note(comer, coming);
 }
 
 /// Slot of a task; 0: not traced.

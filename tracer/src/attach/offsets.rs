@@ -45,7 +45,27 @@ pub(super) fn of_kernel(btf: &Btf, pid_namespace: u32) -> Result<KernelOffsets, 
         offsets.counter_locals = offset("percpu_counter", "counters")?;
         offsets.counter_size = btf.struct_size("percpu_counter").ok_or("percpu_counter")?;
     }
+    if let Some((last_arrival, cfs_rq, rq, clock)) = scheduler_clock(btf) {
+        offsets.task_last_arrival = last_arrival;
+        offsets.task_cfs_rq = cfs_rq;
+        offsets.cfs_rq_rq = rq;
+        offsets.rq_clock = clock;
+    }
     Ok(offsets)
+}
+
+/// Where the scheduler notes when a task came to its CPU, and what leads to the clock it takes that from. `None`: built
+/// without `CONFIG_SCHED_INFO` or `CONFIG_FAIR_GROUP_SCHED`.
+fn scheduler_clock(btf: &Btf) -> Option<(u32, u32, u32, u32)> {
+    let task = |part, structure, member| {
+        Some(btf.member_offset("task_struct", part)? + btf.member_offset(structure, member)?)
+    };
+    Some((
+        task("sched_info", "sched_info", "last_arrival")?,
+        task("se", "sched_entity", "cfs_rq")?,
+        btf.member_offset("cfs_rq", "rq")?,
+        btf.member_offset("rq", "clock")?,
+    ))
 }
 
 fn possible_cpus() -> u32 {

@@ -3,7 +3,7 @@
 use aya::maps::{MapError, PerCpuValues};
 use tracer_common::{
     limits::{PROCESSES, THREADS},
-    state::{Code, CodeKey, Interpreter, Process, Thread, thread_state, total},
+    state::{Code, CodeKey, Interpreter, Process, Running, Thread, thread_state, total},
 };
 
 use super::{AttachError, Kernel, monotonic_ns};
@@ -77,7 +77,7 @@ impl Kernel {
 
     /// Has every CPU look up anew which thread runs on it.
     fn forget_current(&mut self) -> Result<(), AttachError> {
-        let unknown = vec![0u32; self.offsets.cpus as usize];
+        let unknown = vec![Running::default(); self.offsets.cpus as usize];
         self.current.set(0, PerCpuValues::try_from(unknown).map_err(MapError::from)?, 0)?;
         Ok(())
     }

@@ -265,6 +265,7 @@ impl Followed {
         notes.extend(std::mem::take(&mut self.children).notes(counted.not_followed));
         notes.extend(self.sharing_note(counted.stray_hits.saturating_sub(self.before.stray_hits)));
         notes.extend(skipped::note(&self.kernel.skipped_runs()));
+        notes.extend(skipped::note_of_switches(counted.unreported_switches));
         if !self.follows_memory() {
             notes.push(
                 "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"
@@ -309,6 +310,7 @@ struct Totals {
     stray_hits: u64,
     lost_tasks: u64,
     not_followed: u64,
+    unreported_switches: u64,
 }
 
 impl Totals {
@@ -317,6 +319,7 @@ impl Totals {
             stray_hits: kernel.total(total::STRAY_HITS),
             lost_tasks: kernel.total(total::LOST_TASKS),
             not_followed: kernel.total(total::NOT_FOLLOWED),
+            unreported_switches: kernel.total(total::UNREPORTED_SWITCHES),
         }
     }
 }

@@ -27,6 +27,17 @@ pub(super) fn note(skipped: &[(&'static str, u64)]) -> Option<String> {
     (!unseen.is_empty()).then(|| format!("not seen: {}; {why}", unseen.join(", ")))
 }
 
+/// The same of switches to traced threads that were not reported to any program, but made up for.
+pub(super) fn note_of_switches(unreported: u64) -> Option<String> {
+    let times = counted(unreported, "time");
+    (unreported > 0).then(|| {
+        format!(
+            "{times} the kernel did not report that a thread came to its CPU (kernels of some hosted machines hide switches \
+             away from processes of their own); its wait is taken from the scheduler's notes"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +46,9 @@ mod tests {
     fn it_says_what_was_not_seen() {
         assert_eq!(note(&[]), None);
         let note = note(&[("page_fault_user", 1200), ("sched_process_exit", 1)]).expect("there is one");
+        assert_eq!(note_of_switches(0), None);
+        let once = note_of_switches(1).expect("there is one");
+        assert!(once.starts_with("1 time the kernel did not report that a thread came to its CPU"), "{once}");
         assert!(note.starts_with("not seen: 1 200 page faults, 1 end of a thread (found later); "), "{note}");
     }
 }
