@@ -16,6 +16,7 @@
 //! A segment is written beside its place and renamed into it: what is there can be read, whenever the recorder was
 //! killed. Columns and codes are in [`schema`].
 
+mod bounded;
 mod folder;
 pub mod gone;
 mod reader;

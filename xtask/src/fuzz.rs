@@ -23,6 +23,6 @@ pub(crate) fn run_cases(options: &Options) -> Result<()> {
     setup::bench_of_log()?;
     let mut tests = cargo();
     tests.args(["test", "--release", "--package", "tracer", "--test", "mutated"]);
-    tests.env("PYTRACER_SKIP_BPF", "1").env("PYTRACER_MUTATIONS", options.cases.to_string());
+    tests.env("PYTRACER_MUTATIONS", options.cases.to_string());
     run(tests.arg("--").args(&options.filter))
 }

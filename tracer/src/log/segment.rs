@@ -3,9 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parquet::basic::{
     Compression, Encoding as Parquet, LogicalType, Repetition, Type as Physical, ZstdLevel,
@@ -19,6 +19,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 
 use super::SCHEMA;
+use super::bounded::{Fault, bounded};
 use super::table::{Column, Encoding, Rows};
 
 /// Key of the form's version in a file's metadata.
@@ -27,6 +28,9 @@ const PAGE_ROWS: usize = 1_000_000;
 const PAGE_BYTES: usize = 1 << 20;
 /// More than any segment has: a larger number is damage, and would be believed by an allocation.
 const MAX_ROWS: i64 = 1 << 24;
+/// Processor time that reading a segment may take, and what each of its mebibytes adds: hundreds of times what it does.
+const READING: Duration = Duration::from_secs(5);
+const READING_OF_A_MEBIBYTE: Duration = Duration::from_secs(10);
 
 /// What is wrong with a segment.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,15 @@ pub(crate) enum SegmentError {
 impl From<ParquetError> for SegmentError {
     fn from(error: ParquetError) -> Self {
         Self::Damaged(error.to_string())
+    }
+}
+
+impl From<Fault> for SegmentError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Io(error) => Self::Io(error),
+            fault => Self::Damaged(format!("reading it was given up: {fault}")),
+        }
     }
 }
 
@@ -121,11 +134,15 @@ pub(super) fn open(path: &Path) -> Result<File, SegmentError> {
     Ok(File::open(path)?)
 }
 
-/// Reads a whole segment from a file or from memory.
+/// Reads a whole segment from a file or from memory. The Parquet library is not proof against every damaged file (it may
+/// panic, or count to 2^31 for each few bytes): one file must not end the report, nor keep it from its end.
 pub(crate) fn parse<R: Rows>(file: impl ChunkReader + 'static) -> Result<R, SegmentError> {
-    // The Parquet library is not proof against every damaged file; one file must not end the report.
-    catch_unwind(AssertUnwindSafe(|| read_rows(file)))
-        .unwrap_or_else(|_| Err(SegmentError::Damaged("the Parquet reader gave up".into())))
+    let mebibytes = u32::try_from(file.len() >> 20).unwrap_or(u32::MAX);
+    parse_within(READING.saturating_add(READING_OF_A_MEBIBYTE.saturating_mul(mebibytes)), file)
+}
+
+fn parse_within<R: Rows>(limit: Duration, file: impl ChunkReader + 'static) -> Result<R, SegmentError> {
+    bounded(limit, || read_rows(file)).unwrap_or_else(|fault| Err(fault.into()))
 }
 
 fn read_rows<R: Rows>(file: impl ChunkReader + 'static) -> Result<R, SegmentError> {
@@ -208,6 +225,7 @@ fn properties(columns: &[Column], origin: &Origin) -> parquet::errors::Result<Wr
 mod tests {
     #![expect(unreachable_pub, reason = "tables of the log are")]
 
+    use bytes::Bytes;
     use parquet::data_type::ByteArray;
     use parquet::errors::Result;
     use parquet::file::reader::RowGroupReader;
@@ -250,5 +268,20 @@ mod tests {
         assert_eq!(names, expected);
         let error = super::read::<RssRows>(&path).unwrap_err();
         assert_eq!(error.to_string(), "no segment of this log: no column time_ns as it should be");
+    }
+
+    /// Found by a fuzzer: for an unknown list of booleans the library counts to its length, which may be 2^31, for each 7
+    /// bytes.
+    #[test]
+    fn one_that_keeps_its_reader_busy() {
+        let fields = b"\xf9\xf1\xff\xff\xff\xff\x07".repeat(10);
+        let size = (fields.len() as u32).to_le_bytes();
+        let segment = Bytes::from([b"PAR1", fields.as_slice(), &size, b"PAR1"].concat());
+        let limit = Duration::from_millis(50);
+        let Err(error) = parse_within::<RssRows>(limit, segment) else { panic!("it was read") };
+        assert!(
+            error.to_string().starts_with("damaged: reading it was given up: it took more than"),
+            "{error}"
+        );
     }
 }

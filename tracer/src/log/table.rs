@@ -32,7 +32,7 @@ pub struct Column {
 }
 
 /// Rows of one table, column by column.
-pub trait Rows: Default + Send {
+pub trait Rows: Default + Send + 'static {
     /// The table's folder.
     const FOLDER: &'static str;
     /// Its columns, in order.

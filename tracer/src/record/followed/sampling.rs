@@ -135,8 +135,7 @@ impl Followed {
         let Some(sampler) = &mut self.sampler else { return Ok(()) };
         let now_ns = monotonic_ns();
         sampler.looked_ns = now_ns;
-        let period_ns = sampler.periods.next_ns(now_ns, fastrand::f64());
-        period_ns.map_or(Ok(()), |period_ns| Ok(self.kernel.start_sampling(period_ns)?))
+        Ok(self.kernel.start_sampling(sampler.periods.next_ns(now_ns, fastrand::f64()))?)
     }
 
     /// How often sleeping threads are to be looked at; `None`: not at all.
@@ -191,8 +190,8 @@ impl Followed {
             }
         }
         sampler.watched = watched;
-        if let Some(period_ns) = sampler.periods.next_ns(now_ns, fastrand::f64()) {
-            self.kernel.set_sampling_period(period_ns);
+        if sampler.periods.is_due(now_ns) {
+            self.kernel.set_sampling_period(sampler.periods.next_ns(now_ns, fastrand::f64()));
         }
         let refresh = sampler.is_refresh_due(now_ns);
         self.sampler = Some(sampler);

@@ -29,18 +29,19 @@ impl Periods {
         Self { rate, stretch_ns, end_ns: 0, above: 0.0, is_first: false }
     }
 
-    /// The period in nanoseconds that timers are to have from now on; `None`: the one that they have. `random`: a number
-    /// from 0 up to 1.
-    pub(super) fn next_ns(&mut self, now_ns: u64, random: f64) -> Option<u64> {
-        if now_ns < self.end_ns {
-            return None;
-        }
+    /// Is it time for another one?
+    pub(super) fn is_due(&self, now_ns: u64) -> bool {
+        now_ns >= self.end_ns
+    }
+
+    /// The period in nanoseconds that timers are to have from now on. `random`: a number from 0 up to 1.
+    pub(super) fn next_ns(&mut self, now_ns: u64, random: f64) -> u64 {
         self.end_ns = now_ns + self.stretch_ns;
         self.is_first = !self.is_first;
         self.above = if self.is_first { 2.0 * random - 1.0 } else { -self.above };
         // Half of a period is lost, in the mean, when a stretch ends.
         let rate = self.rate + 0.5e9 / self.stretch_ns as f64;
-        Some((1e9 / (rate * (1.0 + SPREAD * self.above))) as u64)
+        (1e9 / (rate * (1.0 + SPREAD * self.above))) as u64
     }
 }
 
@@ -54,7 +55,9 @@ mod tests {
         let mut periods = Periods::new(rate);
         let (mut now_ns, mut period_ns, mut samples) = (0, 0, Vec::new());
         while now_ns < seconds * 1_000_000_000 {
-            period_ns = periods.next_ns(now_ns, random.f64()).unwrap_or(period_ns);
+            if periods.is_due(now_ns) {
+                period_ns = periods.next_ns(now_ns, random.f64());
+            }
             let sample_ns = now_ns + period_ns;
             now_ns = sample_ns.min(periods.end_ns);
             if now_ns == sample_ns {
@@ -78,7 +81,7 @@ mod tests {
         for rate in [199, 1999] {
             for of_period in [1.0, 2.0, 7.0, 1.5] {
                 let length_ns = of_period * 1e9 / f64::from(rate);
-                let samples = samples_ns(rate, 200_000 / u64::from(rate));
+                let samples = samples_ns(rate, 1_000_000 / u64::from(rate));
                 // In which tenth of its work the program is.
                 let mut tenths = [0_u32; 10];
                 for sample_ns in &samples {
