@@ -1,11 +1,14 @@
 //! A ring buffer that is too small for the events of a stream: losses are counted and shown, and the rest stays sane.
 
+use rustix::process::Signal;
 use tests::{Outcome, Python, Target, Tracer, on_all_pythons, report::Report};
+use tracer_common::ring::NEAR_SLOTS;
 
 on_all_pythons!(
     loss_is_told,
     loss_can_fail,
     none_at_full_speed,
+    none_while_it_stands_still,
     memory_has_a_beginning,
     ended_threads_give_their_slots_back
 );
@@ -43,6 +46,23 @@ fn none_at_full_speed(python: Python) {
     report.assert_lossless();
     assert_eq!(report.calls("callee"), CALLS);
     assert!(report.account.probe_hits >= 2 * CALLS, "{:?}", report.account);
+    sane(&report);
+}
+
+/// Far more events than the near ring of a CPU holds wait in the far one, in order.
+fn none_while_it_stands_still(python: Python) {
+    const CALLS: u64 = 5 * NEAR_SLOTS as u64;
+    let mut target = Target::start(python, "busy.py", &["--size", &CALLS.to_string(), "--rounds", "2"]);
+    let tracer = Tracer::attach(&[&target], &STREAM);
+    tracer.signal(Signal::STOP);
+    target.work();
+    tracer.signal(Signal::CONT);
+    target.work();
+    let outcome = tracer.interrupt();
+    target.end();
+    let report = outcome.report();
+    report.assert_lossless();
+    assert_eq!(report.calls("callee"), 2 * CALLS);
     sane(&report);
 }
 

@@ -1,4 +1,6 @@
-//! The event rings: small records, one ring for each CPU, in memory that the loader maps.
+//! The event rings: small records, in memory that the loader maps. Each CPU has two: a near one, small enough to stay in
+//! the CPU's own cache, so that writing a record waits for no memory, and a far one for what finds no room there while the
+//! loader is busy elsewhere. Near rings come first, then the far ones.
 //!
 //! A ring is a power of two of slots of one record each. The kernel side takes a slot by counting `written` up, fills it,
 //! and writes its first word last: that has the record's time, and in the highest bit whether this is an odd round of the
@@ -8,8 +10,10 @@
 pub type Slot = [u64; SLOT_WORDS];
 /// Words of a slot: the largest record of those that are sent this way has 32 bytes.
 pub const SLOT_WORDS: usize = 4;
+/// Slots of a near ring, at most: half a MiB, the events of some milliseconds at full speed.
+pub const NEAR_SLOTS: u32 = 1 << 14;
 /// Bit of a slot's first word, see [`mark`].
-const MARK: u64 = 1 << 63;
+pub const MARK: u64 = 1 << 63;
 
 /// How far a ring is written and read, in slots since the beginning.
 #[repr(C)]

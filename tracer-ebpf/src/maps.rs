@@ -25,7 +25,7 @@ use tracer_common::{
 
 const BPF_F_MMAPABLE: u32 = 1 << 10;
 
-/// Slots of the event rings, one ring behind the other.
+/// Slots of the event rings, one ring behind the other, the near ones first.
 #[map]
 pub(crate) static EVENT_SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
@@ -184,7 +184,10 @@ static KERNEL: KernelOffsets = KernelOffsets {
 static EVENT_RINGS: u32 = 1;
 
 #[unsafe(no_mangle)]
-static RING_SLOTS: u32 = 1;
+static NEAR_RING_SLOTS: u32 = 1;
+
+#[unsafe(no_mangle)]
+static FAR_RING_SLOTS: u32 = 1;
 
 #[unsafe(no_mangle)]
 static FILTERING: u32 = 0;
@@ -229,18 +232,25 @@ pub(crate) fn kernel_offset_at(field: usize) -> u64 {
     u64::from(offset)
 }
 
-/// Event rings: a power of two.
+/// Event rings of either kind: a power of two.
 #[inline(always)]
 pub(crate) fn event_rings() -> u32 {
     // SAFETY: a static of this program; volatile because the loader changes it before loading.
     unsafe { ptr::read_volatile(&raw const EVENT_RINGS) }
 }
 
-/// Slots of each event ring: a power of two.
+/// Slots of each near ring: a power of two.
 #[inline(always)]
-pub(crate) fn ring_slots() -> u64 {
+pub(crate) fn near_ring_slots() -> u64 {
     // SAFETY: a static of this program; volatile because the loader changes it before loading.
-    u64::from(unsafe { ptr::read_volatile(&raw const RING_SLOTS) })
+    u64::from(unsafe { ptr::read_volatile(&raw const NEAR_RING_SLOTS) })
+}
+
+/// Slots of each far ring: a power of two, or 0 where there are none.
+#[inline(always)]
+pub(crate) fn far_ring_slots() -> u64 {
+    // SAFETY: a static of this program; volatile because the loader changes it before loading.
+    u64::from(unsafe { ptr::read_volatile(&raw const FAR_RING_SLOTS) })
 }
 
 /// Are there function globs?

@@ -1,4 +1,4 @@
-//! Sending records: small ones by the event ring of the CPU, those on processes and large ones by the ring buffer, which
+//! Sending records: small ones by the event rings of the CPU, those on processes and large ones by the ring buffer, which
 //! takes 20 ns longer and is one for all CPUs.
 //!
 //! Almost none of these wakes the loader up: it polls (a wakeup costs the traced thread 5 us). Only what it has to act on
@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use tracer_common::{
     record::{CalledRecord, CountersRecord, FrameRecord, Header, LossRecord, TaskRecord, kind},
-    ring::{Positions, Slot, mark},
+    ring::{MARK, Positions, Slot, mark},
     state::{Process, Thread, thread_state, total},
 };
 
@@ -20,21 +20,28 @@ use crate::{
     aggregate, chain,
     maps::{
         EVENT_POSITIONS, EVENT_SLOTS, PROCESSES, RING, add_total, aggregating, atomic_add, compare_exchange,
-        event_rings, ring_slots,
+        event_rings, far_ring_slots, near_ring_slots,
     },
+    verifier::forgotten,
 };
 
-/// Sends a small record by this CPU's event ring. False: no room.
+/// Sends a small record by one of this CPU's event rings. False: no room.
 #[inline(always)]
 pub(crate) fn send<T: Copy>(record: T) -> bool {
     const { assert!(size_of::<T>() <= size_of::<Slot>() && size_of::<T>().is_multiple_of(8)) };
     // SAFETY: no arguments.
     let ring = unsafe { bpf_get_smp_processor_id() } & (event_rings() - 1);
-    let slots = ring_slots();
-    let Some(position) = take_slot(ring, slots) else { return false };
-    let at = position & (slots - 1);
-    let Some(slot) = EVENT_SLOTS.get_ptr_mut((u64::from(ring) * slots + at) as u32) else { return false };
     let words = (&raw const record).cast::<u64>();
+    let taken = match take_slot(ring, near_ring_slots()) {
+        Some(position) => taken(u64::from(ring) * near_ring_slots(), near_ring_slots(), position),
+        None => take_far_slot(ring),
+    };
+    // SAFETY: the record's first word.
+    let taken = forgotten(taken, unsafe { *words });
+    if taken == NO_SLOT {
+        return false;
+    }
+    let Some(slot) = EVENT_SLOTS.get_ptr_mut(taken as u32) else { return false };
     // SAFETY: a live map value, of which nobody else has this slot; a record is whole words. The first one comes last: it
     // tells the loader that the slot is filled (x86 and the JIT compiler keep the order of stores).
     unsafe {
@@ -42,9 +49,26 @@ pub(crate) fn send<T: Copy>(record: T) -> bool {
         for word in 1..size_of::<T>() / 8 {
             ptr::write_volatile(slot.add(word), *words.add(word));
         }
-        ptr::write_volatile(slot, *words | mark(position, slots));
+        ptr::write_volatile(slot, *words | taken & MARK);
     }
     true
+}
+
+/// Instead of a slot that was taken: there is none.
+const NO_SLOT: u64 = u64::MAX;
+
+/// A slot that was taken: its index, and the mark of its record. `first`: where its ring begins.
+#[inline(always)]
+fn taken(first: u64, slots: u64, position: u64) -> u64 {
+    first + (position & (slots - 1)) | mark(position, slots)
+}
+
+/// Takes the next slot of a far ring.
+#[inline(never)]
+fn take_far_slot(ring: u32) -> u64 {
+    let first = u64::from(event_rings()) * near_ring_slots() + u64::from(ring) * far_ring_slots();
+    let position = take_slot(event_rings() + ring, far_ring_slots());
+    position.map_or(NO_SLOT, |position| taken(first, far_ring_slots(), position))
 }
 
 /// Takes the next slot of an event ring, and returns its position. `None`: there is none.

@@ -34,3 +34,15 @@ pub(crate) fn hidden(number: usize) -> usize {
     }
     same
 }
+
+/// The same number, of which the verifier knows nothing any more: what follows is checked once, not for each way on which
+/// the number came about. `unknown`: a number that it does not know either.
+#[inline(always)]
+pub(crate) fn forgotten(number: u64, unknown: u64) -> u64 {
+    let mut same = number;
+    // SAFETY: touches nothing but the register.
+    unsafe {
+        asm!("{same} ^= {unknown}", "{same} ^= {unknown}", same = inout(reg) same, unknown = in(reg) unknown, options(pure, nomem, nostack, preserves_flags));
+    }
+    same
+}

@@ -3,8 +3,8 @@
 //! In a chunk each record stands behind its length (8 bytes). The kernel side wakes nobody up for an ordinary event:
 //! whoever owns the receiver calls [`Receiver::drain`] every few milliseconds, and when [`Receiver::woken`] says so.
 //!
-//! A thread that moves to another CPU writes to another ring. What it has written before stands in the first one by then:
-//! it can't move while a program runs. So records are taken in the order of their times, up to the time at which the rings
+//! A thread that moves to another CPU writes to another ring, and so does one whose ring is full. What it has written before
+//! stands in the first one by then: it can't move while a program runs. So records are taken in the order of their times, up to the time at which the rings
 //! were looked at; what is younger waits for the next turn. In one ring a record may stand behind a younger one, of
 //! another thread: it is then taken after that one, and still before all that its own thread has written later.
 
@@ -49,10 +49,8 @@ pub struct Rings {
     pub event_slots: OwnedFd,
     /// How far they are written and read.
     pub event_positions: OwnedFd,
-    /// How many event rings there are.
-    pub event_rings: u32,
-    /// Slots of each, a power of two.
-    pub slots_per_ring: u32,
+    /// Slots of each event ring, a power of two, in their order; 0: there is none.
+    pub slots_of_rings: Vec<u32>,
 }
 
 /// The reading ends of the rings.
@@ -69,12 +67,8 @@ impl Receiver {
     /// If they can't be mapped or watched.
     pub fn new(rings: &Rings) -> io::Result<Self> {
         let shared = SharedRing::new(rings.shared.as_fd(), rings.shared_bytes as usize)?;
-        let events = EventRing::all(
-            rings.event_slots.as_fd(),
-            rings.event_positions.as_fd(),
-            rings.event_rings as usize,
-            u64::from(rings.slots_per_ring),
-        )?;
+        let events =
+            EventRing::all(rings.event_slots.as_fd(), rings.event_positions.as_fd(), &rings.slots_of_rings)?;
         // SAFETY: the ring owns its descriptor and keeps it as long as it lives.
         let shared = unsafe { AsyncFd::register_with_interest(shared, Interest::READABLE)? };
         Ok(Self { shared, events, buffer: BytesMut::with_capacity(CHUNK_BYTES) })

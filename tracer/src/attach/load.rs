@@ -58,8 +58,8 @@ impl Kernel {
             .override_global("KERNEL", &offsets, true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", sizes.shared_bytes)
-            .map_max_entries("EVENT_SLOTS", sizes.rings * sizes.slots)
-            .map_max_entries("EVENT_POSITIONS", sizes.rings)
+            .map_max_entries("EVENT_SLOTS", sizes.slots())
+            .map_max_entries("EVENT_POSITIONS", sizes.event_rings())
             .load(OBJECT)
             .map_err(refused)?;
         let mut multi =

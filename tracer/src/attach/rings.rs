@@ -5,7 +5,7 @@ use std::io;
 use aya::Ebpf;
 use tracer_common::{
     limits::{CPU_RING_BYTES, RING_BYTES, SHARED_RING_BYTES},
-    ring::Slot,
+    ring::{NEAR_SLOTS, Slot},
 };
 
 use super::maps::duplicate;
@@ -17,10 +17,12 @@ const LEAST_RING_BYTES: u32 = 4096;
 /// How large the rings are.
 #[derive(Clone, Copy)]
 pub(super) struct RingSizes {
-    /// Event rings, a power of two: those of CPUs with the same remainder are one.
-    pub(super) rings: u32,
-    /// Slots of each, a power of two.
-    pub(super) slots: u32,
+    /// Event rings of either kind, a power of two: those of CPUs with the same remainder are one.
+    rings: u32,
+    /// Slots of each near ring, a power of two.
+    near: u32,
+    /// Slots of each far ring, a power of two; 0: there are none.
+    far: u32,
     /// Bytes of the ring buffer for the rest.
     pub(super) shared_bytes: u32,
 }
@@ -31,12 +33,24 @@ impl RingSizes {
         let rings = cpus.next_power_of_two();
         let bytes = asked.unwrap_or_else(|| RING_BYTES.max(rings * CPU_RING_BYTES));
         let slots = (bytes / rings).max(LEAST_RING_BYTES) / size_of::<Slot>() as u32;
-        Self { rings, slots, shared_bytes: bytes.min(SHARED_RING_BYTES) }
+        // What was asked for is small enough for near rings alone, or what the far ones have.
+        let (near, far) = if slots <= NEAR_SLOTS { (slots, 0) } else { (NEAR_SLOTS, slots) };
+        Self { rings, near, far, shared_bytes: bytes.min(SHARED_RING_BYTES) }
+    }
+
+    /// Slots of all event rings.
+    pub(super) fn slots(self) -> u32 {
+        self.rings * (self.near + self.far)
+    }
+
+    /// Event rings of both kinds.
+    pub(super) fn event_rings(self) -> u32 {
+        2 * self.rings
     }
 
     /// Constants of the programs that these sizes decide on.
-    pub(super) fn globals(self) -> [(&'static str, u32); 2] {
-        [("EVENT_RINGS", self.rings), ("RING_SLOTS", self.slots)]
+    pub(super) fn globals(self) -> [(&'static str, u32); 3] {
+        [("EVENT_RINGS", self.rings), ("NEAR_RING_SLOTS", self.near), ("FAR_RING_SLOTS", self.far)]
     }
 }
 
@@ -48,7 +62,6 @@ pub(super) fn rings(ebpf: &Ebpf, sizes: RingSizes) -> io::Result<Rings> {
         shared_bytes: sizes.shared_bytes,
         event_slots: descriptor("EVENT_SLOTS")?,
         event_positions: descriptor("EVENT_POSITIONS")?,
-        event_rings: sizes.rings,
-        slots_per_ring: sizes.slots,
+        slots_of_rings: [sizes.near, sizes.far].map(|slots| vec![slots; sizes.rings as usize]).concat(),
     })
 }

@@ -1,4 +1,4 @@
-//! The event rings, one for each CPU (`tracer_common::ring`).
+//! The event rings, two for each CPU (`tracer_common::ring`).
 
 use std::{
     io,
@@ -20,6 +20,8 @@ use crate::mapping::Mapping;
 pub(super) struct EventRing {
     memory: Rc<Memory>,
     number: usize,
+    /// Where its slots begin among those of all rings.
+    first: usize,
     slots: u64,
     /// Up to here it was written at the last look.
     written: u64,
@@ -35,22 +37,27 @@ struct Memory {
 }
 
 impl EventRing {
-    /// The reading ends of all of them, from the maps of their slots and positions. `slots`: of each, a power of two.
+    /// The reading ends of all of them, from the maps of their slots and positions. `slots`: of each, a power of two, or 0 if
+    /// there is none.
     ///
     /// # Errors
     /// As `mmap(2)` gives them.
     pub(super) fn all(
         slots_map: BorrowedFd<'_>,
         positions_map: BorrowedFd<'_>,
-        rings: usize,
-        slots: u64,
+        slots: &[u32],
     ) -> io::Result<Vec<Self>> {
         let memory = Rc::new(Memory {
-            slots: Mapping::to_read(slots_map, 0, rings * slots as usize * size_of::<Slot>())?,
-            positions: Mapping::to_write(positions_map, rings * size_of::<Positions>())?,
+            slots: Mapping::to_read(slots_map, 0, slots.iter().sum::<u32>() as usize * size_of::<Slot>())?,
+            positions: Mapping::to_write(positions_map, slots.len() * size_of::<Positions>())?,
         });
-        let ring = |number| Self { memory: Rc::clone(&memory), number, slots, written: 0, read: 0 };
-        Ok((0..rings).map(ring).collect())
+        let mut next = 0;
+        let rings = slots.iter().enumerate().map(|(number, &slots)| {
+            let first = next;
+            next += slots as usize;
+            Self { memory: Rc::clone(&memory), number, first, slots: u64::from(slots), written: 0, read: 0 }
+        });
+        Ok(rings.filter(|ring| ring.slots > 0).collect())
     }
 
     fn positions(&self) -> (&AtomicU64, &AtomicU64) {
@@ -68,7 +75,7 @@ impl EventRing {
 
     /// The slot that is read next.
     fn slot(&self) -> *mut u64 {
-        let slot = self.number * self.slots as usize + (self.read & (self.slots - 1)) as usize;
+        let slot = self.first + (self.read & (self.slots - 1)) as usize;
         // SAFETY: within the mapping: the number is of a ring, and the position is taken modulo its slots.
         unsafe { self.memory.slots.start().cast::<u64>().add(slot * SLOT_WORDS) }
     }
