@@ -22,7 +22,7 @@ pub const GLOB_STATES: u32 = 1_024;
 pub const NAME_BYTES: usize = 256;
 /// Bytes kept of a file name, from its end.
 pub const FILE_BYTES: usize = 512;
-/// Default size of all event rings together, in bytes: on two CPUs, at 60 MB/s per running thread, a quarter of a second
+/// Default size of all far event rings together, in bytes: on two CPUs, at 60 MB/s per running thread, a quarter of a second
 /// of a stalled reader.
 pub const RING_BYTES: u32 = 32 << 20;
 /// Functions that the kernel side adds up; those of which it hears later are one row for each process. The rows of these
@@ -36,7 +36,7 @@ pub const STACK_FRAMES: u32 = 8_192;
 pub const STACK_PAGES: u32 = 8_192;
 /// Functions whose names wait for the loader in a map, where the ring buffer had no room for them.
 pub const WAITING_NAMES: u32 = 8_192;
-/// Least size of a CPU's event ring by default.
+/// Least size of a CPU's far event ring by default.
 pub const CPU_RING_BYTES: u32 = 1 << 20;
 /// Most that the ring buffer for all other records takes, in bytes.
 pub const SHARED_RING_BYTES: u32 = 4 << 20;

@@ -110,7 +110,7 @@ pub(super) struct Arguments {
     /// Exit with status 3 if any event was lost
     #[arg(long)]
     fail_on_loss: bool,
-    /// Size of the rings of events between kernel and pytracer, one for each CPU, together: 64K, 32M
+    /// Size of the rings of events between kernel and pytracer, those of all CPUs together: 64K, 32M
     #[arg(long, value_name = "SIZE", value_parser = ring_bytes)]
     ring_size: Option<u32>,
     /// Command to start and trace from its first function

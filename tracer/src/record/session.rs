@@ -25,7 +25,7 @@ use crate::{
     log::{Failure, LogWriter},
     pipeline::{Ending, PipelineOptions},
     privileges::{self, Need},
-    receive::{INTERVAL, Receiver, records},
+    receive::{INTERVAL, QUIET_INTERVAL, Receiver, records},
     report::Report,
 };
 
@@ -159,8 +159,14 @@ impl Session {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = drain.tick() => self.drain(),
-                () = self.receiver.woken() => self.drain(),
+                _ = drain.tick() => {
+                    if !self.drain() {
+                        drain.reset_after(QUIET_INTERVAL);
+                    }
+                }
+                () = self.receiver.woken() => {
+                    self.drain();
+                }
                 () = due(&mut samples) => self.followed.sample_sleepers(&self.engine),
                 _ = look.tick() => {
                     self.followed.look(&self.engine);
@@ -203,11 +209,13 @@ impl Session {
         }
     }
 
-    /// Hands the engine what is in the ring buffer, and does what it asks for.
-    fn drain(&mut self) {
+    /// Hands the engine what is in the rings, and does what it asks for. Was there anything?
+    fn drain(&mut self) -> bool {
+        let mut any = false;
         // What the ring buffer holds now names all functions that these windows have counted.
         let windows = self.windows.as_mut().map(WindowThread::take).unwrap_or_default();
         while let Some(chunk) = Some(self.receiver.drain()).filter(|chunk| !chunk.is_empty()) {
+            any = true;
             let full = Receiver::is_full(&chunk);
             if !self.filter.is_all() {
                 self.followed.refuse_unwanted(&chunk, &self.filter);
@@ -227,6 +235,7 @@ impl Session {
             self.engine.tell(Message::Window(window));
         }
         self.followed.serve(&self.engine);
+        any
     }
 
     /// Does the recording come to more than it may? That is said, and it ends.
