@@ -60,7 +60,7 @@ const NO_SLOT: u64 = u64::MAX;
 /// A slot that was taken: its index, and the mark of its record. `first`: where its ring begins.
 #[inline(always)]
 fn taken(first: u64, slots: u64, position: u64) -> u64 {
-    first + (position & (slots - 1)) | mark(position, slots)
+    (first + (position & (slots - 1))) | mark(position, slots)
 }
 
 /// Takes the next slot of a far ring.
