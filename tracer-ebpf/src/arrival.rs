@@ -9,7 +9,7 @@ use tracer_common::state::{Thread, total};
 
 use crate::{
     kernel::read_kernel,
-    maps::{TOTALS, add_total, kernel_offset},
+    maps::{TOTALS, add_total, atomic_add_only, compare_exchange, kernel_offset},
     thread::now,
 };
 
@@ -62,11 +62,17 @@ pub(crate) fn end_wait(thread: &mut Thread, task: u64, missed: bool) {
 
 #[inline(never)]
 fn arrive(thread: &mut Thread, task: u64, missed: bool) -> u32 {
-    let now_ns = now();
+    let (now_ns, since_ns) = (now(), thread.switched_out_ns);
     // Not `clamp`, which can panic.
-    let arrival_ns = arrival(task).unwrap_or(now_ns).min(now_ns).max(thread.switched_out_ns);
-    thread.off_cpu_ns += arrival_ns - thread.switched_out_ns;
-    thread.switched_out_ns = 0;
+    let arrival_ns = arrival(task).unwrap_or(now_ns).min(now_ns).max(since_ns);
+    // A timer that samples, or a switch, may come in between: one of them ends the wait, and none forgets another's.
+    // SAFETY: fields of a live map value, aligned to 8.
+    unsafe {
+        if compare_exchange(&raw mut thread.switched_out_ns, since_ns, 0) != since_ns {
+            return 0;
+        }
+        atomic_add_only(&raw mut thread.off_cpu_ns, arrival_ns - since_ns);
+    }
     if missed {
         add_total(total::UNREPORTED_SWITCHES, 1);
     }
