@@ -27,6 +27,30 @@ pub struct Amount {
     pub rss_pages: i64,
 }
 
+impl Amount {
+    /// The sum of two amounts, modulo 2^64.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            wall_ns: self.wall_ns.wrapping_add(other.wall_ns),
+            off_cpu_ns: self.off_cpu_ns.wrapping_add(other.off_cpu_ns),
+            faults: self.faults.wrapping_add(other.faults),
+            rss_pages: self.rss_pages.wrapping_add(other.rss_pages),
+        }
+    }
+
+    /// This amount less another one, modulo 2^64.
+    #[must_use]
+    pub fn less(&self, other: &Self) -> Self {
+        Self {
+            wall_ns: self.wall_ns.wrapping_sub(other.wall_ns),
+            off_cpu_ns: self.off_cpu_ns.wrapping_sub(other.off_cpu_ns),
+            faults: self.faults.wrapping_sub(other.faults),
+            rss_pages: self.rss_pages.wrapping_sub(other.rss_pages),
+        }
+    }
+}
+
 /// An open frame.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,8 +149,9 @@ pub struct FrameCounts {
 pub struct FunctionSums {
     /// Without what it called.
     pub own: Amount,
-    /// With all that it called; recursion counted once.
-    pub cumulative: Amount,
+    /// What its cumulative amounts (with all that it called, recursion counted once) are beyond these, modulo 2^64: what its
+    /// callees used, less its own part where it was open further out, too. Nothing is added here for most calls.
+    pub beyond_own: Amount,
     /// Calls.
     pub calls: u64,
     /// Resumptions.
@@ -143,6 +168,13 @@ pub struct FunctionSums {
     pub found: u64,
     /// Index of its process.
     pub process: u64,
+}
+
+impl FunctionSums {
+    /// With all that it called; recursion counted once.
+    pub fn cumulative(&self) -> Amount {
+        self.own.plus(&self.beyond_own)
+    }
 }
 
 /// What is known of a process as a whole.

@@ -105,8 +105,8 @@ impl OpenStack {
             let own = used(&callee, &used(&frame.callees, &whole));
             callee = whole;
             let cumulative = if frame.recursive == 0 { whole } else { Amount::default() };
-            let calls_made = frame.calls_made;
-            (frame.row, FunctionSums { own, cumulative, calls_made, cut: 1, ..FunctionSums::default() })
+            let (beyond_own, calls_made) = (cumulative.less(&own), frame.calls_made);
+            (frame.row, FunctionSums { own, beyond_own, calls_made, cut: 1, ..FunctionSums::default() })
         });
         closed.collect()
     }
@@ -114,12 +114,8 @@ impl OpenStack {
 
 /// Adds sums of the same function.
 pub fn add_sums(into: &mut FunctionSums, other: &FunctionSums) {
-    for (into, other) in [(&mut into.own, &other.own), (&mut into.cumulative, &other.cumulative)] {
-        into.wall_ns += other.wall_ns;
-        into.off_cpu_ns += other.off_cpu_ns;
-        into.faults += other.faults;
-        into.rss_pages += other.rss_pages;
-    }
+    into.own = into.own.plus(&other.own);
+    into.beyond_own = into.beyond_own.plus(&other.beyond_own);
     into.calls += other.calls;
     into.resumes += other.resumes;
     into.calls_made += other.calls_made;
@@ -156,7 +152,7 @@ fn function_sums(sums: &FunctionSums) -> summary::FunctionSums {
         late_ends,
         calls_made,
         own: cost(&sums.own),
-        cumulative: cost(&sums.cumulative),
+        cumulative: cost(&sums.cumulative()),
         samples: summary::Samples::default(),
     }
 }
@@ -195,9 +191,9 @@ mod tests {
         ];
         let closed = stack(amount(170, 10, 1, 5), frames).close(200, 20, 4);
         assert_eq!(closed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [7, 8, 7]);
-        assert_eq!((closed[0].1.own, closed[0].1.cumulative), (amount(35, 10, 3, 4), Amount::default()));
-        assert_eq!((closed[1].1.own, closed[1].1.cumulative), (amount(10, 0, 0, 0), amount(50, 10, 3, 3)));
-        assert_eq!((closed[2].1.own, closed[2].1.cumulative), (amount(30, 5, 0, 0), amount(100, 20, 4, 5)));
+        assert_eq!((closed[0].1.own, closed[0].1.cumulative()), (amount(35, 10, 3, 4), Amount::default()));
+        assert_eq!((closed[1].1.own, closed[1].1.cumulative()), (amount(10, 0, 0, 0), amount(50, 10, 3, 3)));
+        assert_eq!((closed[2].1.own, closed[2].1.cumulative()), (amount(30, 5, 0, 0), amount(100, 20, 4, 5)));
     }
 
     #[test]

@@ -149,9 +149,12 @@ pub(super) fn close(
     if let Some(sums) = sums {
         // SAFETY: a live map value.
         unsafe {
-            sums::add_amount(&raw mut (*sums).own, &sums::used(&entry.callees, &whole));
+            let own = sums::used(&entry.callees, &whole);
+            sums::add_amount(&raw mut (*sums).own, &own);
             if entry.recursive == 0 {
-                sums::add_amount(&raw mut (*sums).cumulative, &whole);
+                sums::add_amount(&raw mut (*sums).beyond_own, &entry.callees);
+            } else {
+                sums::subtract_amount(&raw mut (*sums).beyond_own, &own);
             }
             sums::add(&raw mut (*sums).calls_made, entry.calls_made);
         }

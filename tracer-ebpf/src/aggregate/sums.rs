@@ -41,6 +41,21 @@ pub(super) unsafe fn add_amount(sum: *mut Amount, amount: &Amount) {
     }
 }
 
+/// Takes all of an amount off, modulo 2^64.
+///
+/// # Safety
+/// `sum` points into a map value.
+#[inline(always)]
+pub(super) unsafe fn subtract_amount(sum: *mut Amount, amount: &Amount) {
+    // SAFETY: by the caller's promise; all fields are aligned to 8.
+    unsafe {
+        add(&raw mut (*sum).wall_ns, amount.wall_ns.wrapping_neg());
+        add(&raw mut (*sum).off_cpu_ns, amount.off_cpu_ns.wrapping_neg());
+        add(&raw mut (*sum).faults, amount.faults.wrapping_neg());
+        add((&raw mut (*sum).rss_pages).cast(), (amount.rss_pages as u64).wrapping_neg());
+    }
+}
+
 /// What was used between two moments of a thread, or the rest of an amount without a part. Amounts only grow, but for
 /// memory.
 #[inline(always)]
