@@ -49,7 +49,7 @@ pub(crate) fn take(slot: u32, thread: &Thread, event: FrameEvent, from: ChainFro
     let FrameEvent { time_ns, frame, .. } = event;
     let what =
         u64::from(event.function) | u64::from(event.kind) << KIND_AT | u64::from(event.flags) << FLAGS_AT;
-    let caller = event.caller.unwrap_or(0);
+    let caller = event.caller.frame;
     if frame_event(slot, time_ns, frame, what, caller) == UNKNOWN {
         let skip = match from {
             ChainFrom::Frame(_) => 0,

@@ -155,6 +155,19 @@ pub(crate) enum ChainFrom {
     Caller(u64),
 }
 
+/// The frame that another one was called from. Not an `Option`: before Linux 6.3 no program may read stack that nobody has
+/// written, and that is where the compiler may have what is not there.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) is_known: bool,
+    /// 0: it is not known, or there is none.
+    pub(crate) frame: u64,
+}
+
+impl Caller {
+    pub(crate) const UNKNOWN: Self = Self { is_known: false, frame: 0 };
+}
+
 /// A frame event about to be sent.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameEvent {
@@ -164,7 +177,7 @@ pub(crate) struct FrameEvent {
     pub(crate) function: u32,
     pub(crate) frame: u64,
     /// Where ends are not all seen: what the frame was called from.
-    pub(crate) caller: Option<u64>,
+    pub(crate) caller: Caller,
 }
 
 /// Sends a frame event, before it whatever the loader must know first: the thread, losses and the stack they
@@ -195,9 +208,10 @@ pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from
         kind: event.kind,
         flags: event.flags,
     };
-    let sent = match event.caller {
-        None => send(FrameRecord { header, frame: event.frame }),
-        Some(caller) => send(CalledRecord { header, frame: event.frame, caller }),
+    let sent = if event.caller.is_known {
+        send(CalledRecord { header, frame: event.frame, caller: event.caller.frame })
+    } else {
+        send(FrameRecord { header, frame: event.frame })
     };
     if !sent {
         lose(thread);

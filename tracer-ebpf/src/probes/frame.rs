@@ -14,7 +14,7 @@ use crate::{
     kernel::read_user,
     maps::{CODES, LAYOUTS, PROCESS_OF, aggregating, atomic_add, filtering, interpreter, streaming},
     registers,
-    ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
+    ring::{Caller, ChainFrom, FrameEvent, lose, send_frame, with_process},
     site,
     thread::{self, event_time, now},
     verifier::hidden,
@@ -58,8 +58,14 @@ pub(crate) fn start(ctx: &ProbeContext) {
     }
     let flags = if answer & cached::RESUMED != 0 { flag::RESUMED } else { 0 };
     let time_ns = event_time(thread);
-    let event =
-        FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame, caller: None };
+    let event = FrameEvent {
+        time_ns,
+        kind: kind::START,
+        flags,
+        function: function::id(answer),
+        frame,
+        caller: Caller::UNKNOWN,
+    };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
 }
 
@@ -136,7 +142,12 @@ fn with_caller(ctx: &ProbeContext, site: Site, event: FrameEvent) -> FrameEvent 
     let caller = chain::caller(layout, event.frame, registers::read(ctx, registers::STACK_POINTER));
     let unseen = if site.misses_suspensions() { flag::SUSPENDED_UNSEEN } else { 0 };
     let kind = if event.kind == kind::START { kind::CALLED } else { kind::THROWN };
-    FrameEvent { kind, flags: event.flags | unseen, caller: Some(caller), ..event }
+    FrameEvent {
+        kind,
+        flags: event.flags | unseen,
+        caller: Caller { is_known: true, frame: caller },
+        ..event
+    }
 }
 
 /// A frame ends.
@@ -172,7 +183,7 @@ fn leave(ctx: &ProbeContext, kind: u8) {
         return;
     }
     let time_ns = event_time(thread);
-    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: None };
+    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: Caller::UNKNOWN };
     emit(slot, thread, event, ChainFrom::Frame(frame));
 }
 
@@ -224,8 +235,14 @@ pub(crate) fn raise(ctx: &ProbeContext) {
     }
     let time_ns = event_time(thread);
     let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };
-    let event =
-        FrameEvent { time_ns, kind: kind::RAISE, flags, function: function::id(answer), frame, caller: None };
+    let event = FrameEvent {
+        time_ns,
+        kind: kind::RAISE,
+        flags,
+        function: function::id(answer),
+        frame,
+        caller: Caller::UNKNOWN,
+    };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Frame(frame));
 }
 

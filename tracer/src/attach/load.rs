@@ -54,7 +54,8 @@ impl Kernel {
         }
         let mut ebpf = loader
             .btf(Some(&aya_btf))
-            .verifier_log_level(VerifierLogLevel::DISABLE)
+            // Of a program that is refused, why; no more, as a whole log is, of megabytes. None is written of others.
+            .verifier_log_level(VerifierLogLevel::STATS)
             .override_global("KERNEL", &offsets, true)
             .override_global(aya_log::LEVEL, &(options.log_level as u8), true)
             .map_max_entries("RING", sizes.shared_bytes)
