@@ -115,6 +115,11 @@ impl Kernel {
     pub fn follows_memory(&self) -> bool {
         self.offsets.mm_rss_stat != 0
     }
+
+    /// Does this kernel say when a thread came to its CPU? (`CONFIG_SCHED_INFO` and `CONFIG_FAIR_GROUP_SCHED`.)
+    pub fn tells_arrivals(&self) -> bool {
+        self.offsets.task_last_arrival != 0
+    }
 }
 
 /// `CLOCK_MONOTONIC` of the machine's own time namespace in nanoseconds: the clock of all records. Steps of the time of day

@@ -265,7 +265,7 @@ impl Followed {
         notes.extend(std::mem::take(&mut self.children).notes(counted.not_followed));
         notes.extend(self.sharing_note(counted.stray_hits.saturating_sub(self.before.stray_hits)));
         notes.extend(skipped::note(&self.kernel.skipped_runs()));
-        notes.extend(skipped::note_of_switches(counted.unreported_switches));
+        notes.extend(skipped::note_of_switches(counted.unreported_switches, self.kernel.tells_arrivals()));
         if !self.follows_memory() {
             notes.push(
                 "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)"

@@ -27,13 +27,19 @@ pub(super) fn note(skipped: &[(&'static str, u64)]) -> Option<String> {
     (!unseen.is_empty()).then(|| format!("not seen: {}; {why}", unseen.join(", ")))
 }
 
-/// The same of switches to traced threads that were not reported to any program, but made up for.
-pub(super) fn note_of_switches(unreported: u64) -> Option<String> {
+/// The same of switches to traced threads that were not reported to any program. `arrivals`: does the kernel say when a
+/// thread came to its CPU?
+pub(super) fn note_of_switches(unreported: u64, arrivals: bool) -> Option<String> {
     let times = counted(unreported, "time");
+    let until = if arrivals {
+        "its wait is taken from the scheduler's notes"
+    } else {
+        "its wait is taken to last until its next event, which may be too long"
+    };
     (unreported > 0).then(|| {
         format!(
             "{times} the kernel did not report that a thread came to its CPU (kernels of some hosted machines hide switches \
-             away from processes of their own); its wait is taken from the scheduler's notes"
+             away from processes of their own); {until}"
         )
     })
 }
@@ -46,8 +52,11 @@ mod tests {
     fn it_says_what_was_not_seen() {
         assert_eq!(note(&[]), None);
         let note = note(&[("page_fault_user", 1200), ("sched_process_exit", 1)]).expect("there is one");
-        assert_eq!(note_of_switches(0), None);
-        let once = note_of_switches(1).expect("there is one");
+        assert_eq!(note_of_switches(0, true), None);
+        let once = note_of_switches(1, true).expect("there is one");
+        assert!(once.ends_with("taken from the scheduler's notes"), "{once}");
+        let guessed = note_of_switches(2, false).expect("there are two");
+        assert!(guessed.ends_with("which may be too long"), "{guessed}");
         assert!(once.starts_with("1 time the kernel did not report that a thread came to its CPU"), "{once}");
         assert!(note.starts_with("not seen: 1 200 page faults, 1 end of a thread (found later); "), "{note}");
     }
