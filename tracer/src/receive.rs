@@ -5,9 +5,10 @@
 //! says so.
 //!
 //! A thread that moves to another CPU writes to another ring, and so does one whose ring is full. What it has written before
-//! stands in the first one by then: it can't move while a program runs. So records are taken in the order of their times, up to the time at which the rings
-//! were looked at; what is younger waits for the next turn. In one ring a record may stand behind a younger one, of
-//! another thread: it is then taken after that one, and still before all that its own thread has written later.
+//! stands in the first one by then: it can't move while a program runs. So records are taken in the order of their times, up
+//! to the time at which the rings were looked at; what is younger waits for the next turn. In one ring a record may stand
+//! behind a younger one, of another thread: it is then taken after that one, and still before all that its own thread has
+//! written later.
 
 mod events;
 mod shared;

@@ -52,12 +52,16 @@ mod tests {
     fn it_says_what_was_not_seen() {
         assert_eq!(note(&[]), None);
         let note = note(&[("page_fault_user", 1200), ("sched_process_exit", 1)]).expect("there is one");
+        assert!(note.starts_with("not seen: 1 200 page faults, 1 end of a thread (found later); "), "{note}");
+    }
+
+    #[test]
+    fn it_says_how_switches_were_made_up_for() {
         assert_eq!(note_of_switches(0, true), None);
         let once = note_of_switches(1, true).expect("there is one");
         assert!(once.ends_with("taken from the scheduler's notes"), "{once}");
         let guessed = note_of_switches(2, false).expect("there are two");
         assert!(guessed.ends_with("which may be too long"), "{guessed}");
         assert!(once.starts_with("1 time the kernel did not report that a thread came to its CPU"), "{once}");
-        assert!(note.starts_with("not seen: 1 200 page faults, 1 end of a thread (found later); "), "{note}");
     }
 }
