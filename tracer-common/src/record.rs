@@ -60,6 +60,12 @@ pub mod kind {
     pub const FORK: u8 = 22;
     /// [`super::SampleRecord`]: the stack of a thread at some moment.
     pub const SAMPLE: u8 = 32;
+
+    /// Is this a [`super::CalledRecord`]?
+    #[must_use]
+    pub const fn has_caller(kind: u8) -> bool {
+        matches!(kind, CALLED | THROWN)
+    }
 }
 
 /// Bits of [`Header::flags`]; their meaning depends on the kind.

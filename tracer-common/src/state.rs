@@ -141,6 +141,14 @@ pub struct Running {
     pub pad: u32,
 }
 
+impl Running {
+    /// Does another task run than the last switch that was reported has brought?
+    #[must_use]
+    pub fn is_not(&self, task: u64) -> bool {
+        self.task != 0 && self.task != task
+    }
+}
+
 /// In [`Running`]: a thread that has no slot.
 pub const UNTRACED: u32 = u32::MAX;
 

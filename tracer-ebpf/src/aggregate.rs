@@ -46,10 +46,9 @@ pub(crate) fn take(slot: u32, thread: &Thread, event: FrameEvent, from: ChainFro
         leave(stack);
         return;
     }
-    let FrameEvent { time_ns, frame, .. } = event;
+    let FrameEvent { time_ns, frame, caller, .. } = event;
     let what =
         u64::from(event.function) | u64::from(event.kind) << KIND_AT | u64::from(event.flags) << FLAGS_AT;
-    let caller = event.caller.frame;
     if frame_event(slot, time_ns, frame, what, caller) == UNKNOWN {
         let skip = match from {
             ChainFrom::Frame(_) => 0,
@@ -108,7 +107,7 @@ fn take_event(slot: u32, time_ns: u64, event: &Event) {
 #[inline(always)]
 fn count(stack: &mut Stack, kind: u8, flags: u8) {
     stack.counts.events += 1;
-    if kind == kind::CALLED || kind == kind::THROWN {
+    if kind::has_caller(kind) {
         stack.state |= if flags & flag::SUSPENDED_UNSEEN != 0 {
             stack_state::MISSES_SUSPENSIONS
         } else {

@@ -155,19 +155,6 @@ pub(crate) enum ChainFrom {
     Caller(u64),
 }
 
-/// The frame that another one was called from. Not an `Option`: before Linux 6.3 no program may read stack that nobody has
-/// written, and that is where the compiler may have what is not there.
-#[derive(Clone, Copy)]
-pub(crate) struct Caller {
-    pub(crate) is_known: bool,
-    /// 0: it is not known, or there is none.
-    pub(crate) frame: u64,
-}
-
-impl Caller {
-    pub(crate) const UNKNOWN: Self = Self { is_known: false, frame: 0 };
-}
-
 /// A frame event about to be sent.
 #[derive(Clone, Copy)]
 pub(crate) struct FrameEvent {
@@ -176,8 +163,10 @@ pub(crate) struct FrameEvent {
     pub(crate) flags: u8,
     pub(crate) function: u32,
     pub(crate) frame: u64,
-    /// Where ends are not all seen: what the frame was called from.
-    pub(crate) caller: Caller,
+    /// The frame it was called from: 0 if there is none, and for kinds that have none ([`kind::has_caller`]).
+    // Not an `Option`: before Linux 6.3 no program may read stack that nobody has written, and that is where the compiler
+    // may have what is not there.
+    pub(crate) caller: u64,
 }
 
 /// Sends a frame event, before it whatever the loader must know first: the thread, losses and the stack they
@@ -208,8 +197,8 @@ pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from
         kind: event.kind,
         flags: event.flags,
     };
-    let sent = if event.caller.is_known {
-        send(CalledRecord { header, frame: event.frame, caller: event.caller.frame })
+    let sent = if kind::has_caller(event.kind) {
+        send(CalledRecord { header, frame: event.frame, caller: event.caller })
     } else {
         send(FrameRecord { header, frame: event.frame })
     };

@@ -1,18 +1,12 @@
 //! Which thread runs on a CPU, as `sched_switch` keeps it.
 
-use tracer_common::state::{Running, UNTRACED};
+use tracer_common::state::{Running, Thread, UNTRACED};
 
 use crate::{
     arrival, ids,
     kernel::current_task,
     maps::{CURRENT, TASKS, THREADS},
 };
-
-/// Does another task run than the last switch that was reported has brought?
-#[inline(always)]
-pub(crate) fn has_missed(noted: &Running, task: u64) -> bool {
-    noted.task != 0 && noted.task != task
-}
 
 /// What was noted of this CPU.
 #[inline(always)]
@@ -74,13 +68,19 @@ fn look_up() -> u32 {
 /// Notes the running thread, whose slot was looked up.
 #[inline(always)]
 pub(crate) fn came(slot: u32) {
-    let task = current_task();
-    let missed = noted().is_some_and(|running| has_missed(&running, task));
-    note(task, slot);
     if slot != 0
         && let Some(thread) = THREADS.get_ptr_mut(slot)
     {
         // SAFETY: a live map value of the running thread.
-        arrival::end_wait(unsafe { &mut *thread }, task, missed);
+        end_wait(unsafe { &mut *thread });
     }
+    note(current_task(), slot);
+}
+
+/// Ends the wait of the running thread, if the switch that brought it was not reported.
+#[inline(always)]
+pub(crate) fn end_wait(thread: &mut Thread) {
+    let task = current_task();
+    let missed = noted().is_some_and(|noted| noted.is_not(task));
+    arrival::end_wait(thread, task, missed);
 }

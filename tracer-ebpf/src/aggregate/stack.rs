@@ -145,16 +145,16 @@ pub(super) fn close(
     now: &Amount,
     sums: Option<*mut FunctionSums>,
 ) {
-    let whole = sums::used(&entry.from, now);
+    let whole = now.less(&entry.from);
     if let Some(sums) = sums {
         // SAFETY: a live map value.
         unsafe {
-            let own = sums::used(&entry.callees, &whole);
+            let own = whole.less(&entry.callees);
             sums::add_amount(&raw mut (*sums).own, &own);
             if entry.recursive == 0 {
                 sums::add_amount(&raw mut (*sums).beyond_own, &entry.callees);
             } else {
-                sums::subtract_amount(&raw mut (*sums).beyond_own, &own);
+                sums::add_amount(&raw mut (*sums).beyond_own, &Amount::default().less(&own));
             }
             sums::add(&raw mut (*sums).calls_made, entry.calls_made);
         }

@@ -41,33 +41,6 @@ pub(super) unsafe fn add_amount(sum: *mut Amount, amount: &Amount) {
     }
 }
 
-/// Takes all of an amount off, modulo 2^64.
-///
-/// # Safety
-/// `sum` points into a map value.
-#[inline(always)]
-pub(super) unsafe fn subtract_amount(sum: *mut Amount, amount: &Amount) {
-    // SAFETY: by the caller's promise; all fields are aligned to 8.
-    unsafe {
-        add(&raw mut (*sum).wall_ns, amount.wall_ns.wrapping_neg());
-        add(&raw mut (*sum).off_cpu_ns, amount.off_cpu_ns.wrapping_neg());
-        add(&raw mut (*sum).faults, amount.faults.wrapping_neg());
-        add((&raw mut (*sum).rss_pages).cast(), (amount.rss_pages as u64).wrapping_neg());
-    }
-}
-
-/// What was used between two moments of a thread, or the rest of an amount without a part. Amounts only grow, but for
-/// memory.
-#[inline(always)]
-pub(super) fn used(from: &Amount, to: &Amount) -> Amount {
-    Amount {
-        wall_ns: to.wall_ns.wrapping_sub(from.wall_ns),
-        off_cpu_ns: to.off_cpu_ns.wrapping_sub(from.off_cpu_ns),
-        faults: to.faults.wrapping_sub(from.faults),
-        rss_pages: to.rss_pages.wrapping_sub(from.rss_pages),
-    }
-}
-
 /// Copies an amount, word by word: of an assignment the compiler makes a call that copies bytes (20 ns).
 #[inline(always)]
 pub(super) fn set(to: &mut Amount, from: &Amount) {

@@ -35,7 +35,7 @@ fn begin(stack: &mut Stack, event: &FrameEvent) -> bool {
     }
     let Some(page) = page(stack, at) else { return false };
     let caller = on_page(page, at - 1);
-    if caller.frame == event.frame || event.caller.is_known && event.caller.frame != caller.frame {
+    if caller.frame == event.frame || kind::has_caller(event.kind) && event.caller != caller.frame {
         return false;
     }
     let first = u32::from(stack.by_frame[frame_bucket(event.frame)]);

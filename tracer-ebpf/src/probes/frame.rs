@@ -14,7 +14,7 @@ use crate::{
     kernel::read_user,
     maps::{CODES, LAYOUTS, PROCESS_OF, aggregating, atomic_add, filtering, interpreter, streaming},
     registers,
-    ring::{Caller, ChainFrom, FrameEvent, lose, send_frame, with_process},
+    ring::{ChainFrom, FrameEvent, lose, send_frame, with_process},
     site,
     thread::{self, event_time, now},
     verifier::hidden,
@@ -64,7 +64,7 @@ pub(crate) fn start(ctx: &ProbeContext) {
         flags,
         function: function::id(answer),
         frame,
-        caller: Caller::UNKNOWN,
+        caller: 0,
     };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
 }
@@ -142,12 +142,7 @@ fn with_caller(ctx: &ProbeContext, site: Site, event: FrameEvent) -> FrameEvent 
     let caller = chain::caller(layout, event.frame, registers::read(ctx, registers::STACK_POINTER));
     let unseen = if site.misses_suspensions() { flag::SUSPENDED_UNSEEN } else { 0 };
     let kind = if event.kind == kind::START { kind::CALLED } else { kind::THROWN };
-    FrameEvent {
-        kind,
-        flags: event.flags | unseen,
-        caller: Caller { is_known: true, frame: caller },
-        ..event
-    }
+    FrameEvent { kind, flags: event.flags | unseen, caller, ..event }
 }
 
 /// A frame ends.
@@ -183,7 +178,7 @@ fn leave(ctx: &ProbeContext, kind: u8) {
         return;
     }
     let time_ns = event_time(thread);
-    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: Caller::UNKNOWN };
+    let event = FrameEvent { time_ns, kind, flags: 0, function: 0, frame, caller: 0 };
     emit(slot, thread, event, ChainFrom::Frame(frame));
 }
 
@@ -241,7 +236,7 @@ pub(crate) fn raise(ctx: &ProbeContext) {
         flags,
         function: function::id(answer),
         frame,
-        caller: Caller::UNKNOWN,
+        caller: 0,
     };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Frame(frame));
 }

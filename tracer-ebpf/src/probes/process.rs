@@ -8,7 +8,7 @@ use tracer_common::{
 };
 
 use crate::{
-    aggregate, arrival, ids,
+    aggregate, ids,
     kernel::{current_task, read_kernel},
     maps::{
         FREE_PROCESSES, MMS, PROCESS_OF, PROCESSES, TASKS, THREADS, add_total, aggregating, atomic_add,
@@ -191,9 +191,7 @@ fn ending(tid: u32) -> Option<(u32, &'static mut Thread)> {
         let slot = *TASKS.get_ptr(tid)?;
         (slot, &mut *THREADS.get_ptr_mut(slot)?)
     };
-    let task = current_task();
-    let missed = running::noted().is_some_and(|noted| running::has_missed(&noted, task));
-    arrival::end_wait(thread, task, missed);
+    running::end_wait(thread);
     thread.off_cpu_at_event_ns = thread.off_cpu_ns;
     Some((slot, thread))
 }

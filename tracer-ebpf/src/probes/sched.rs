@@ -28,7 +28,7 @@ pub(crate) fn switch(ctx: &BtfTracePointContext) {
         {
             // SAFETY: a live map value; this is the CPU that runs the thread.
             let thread = unsafe { &mut *thread };
-            arrival::end_wait(thread, leaver, running::has_missed(&noted, leaver));
+            arrival::end_wait(thread, leaver, noted.is_not(leaver));
             thread.switched_out_ns = now;
             arrival::compare_clocks(leaver, now);
         }
