@@ -32,7 +32,10 @@ const MEMORY: &str = "2048";
 const PROCESSORS: &str = "2";
 /// What the kernel is told. Its clock is qemu's: how fast the processor's own counter runs it can't find out while the
 /// host is busy, and all waits would end too early, or never.
-const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off clocksource=hpet tsc=unstable";
+const COMMAND_LINE: &str =
+    "console=ttyS0 quiet panic=-1 mitigations=off clocksource=hpet tsc=unstable";
+/// What a machine has to start in, and to say why a command is not done in time.
+const LATE: Duration = Duration::from_secs(30);
 /// The exit status of a command that was not done in time, as that of `timeout`.
 const TIMED_OUT: u8 = 124;
 
@@ -105,30 +108,35 @@ impl Machine {
         let parts = setup::vm(kernel)?;
         let folder = Folder::create(kernel)?;
         let archive = folder.0.join("initramfs");
-        initramfs::make(&folder.0.join("root"), &parts, words, &archive)?;
+        initramfs::make(&folder.0.join("root"), &parts, words, limit.as_secs(), &archive)?;
         step(&format!("starting Linux {} in a virtual machine", parts.release));
         let mut qemu = qemu(&parts, &archive, &folder.0);
         let child = qemu.stdin(Stdio::null()).stdout(out).stderr(errors).spawn().context("start qemu")?;
-        Ok(Self { qemu: child, end: Instant::now() + limit, folder })
+        Ok(Self { qemu: child, end: Instant::now() + limit + LATE, folder })
     }
 
     /// Waits for the end and returns the command's exit status, or [`TIMED_OUT`].
     pub(crate) fn wait(mut self) -> Result<u8> {
         while self.qemu.try_wait().context("wait for qemu")?.is_none() {
             if Instant::now() > self.end {
-                step("the virtual machine has had its time, and is ended");
+                step("the virtual machine has had its time, and is ended; the last lines of its console:");
+                eprintln!("{}", self.last_of_console(300));
                 return Ok(TIMED_OUT);
             }
             thread::sleep(Duration::from_millis(50));
         }
         let status = fs::read_to_string(self.folder.0.join("status")).unwrap_or_default();
         status.trim().parse().ok().with_context(|| {
-            let console = fs::read(self.folder.0.join("console")).unwrap_or_default();
-            let console = String::from_utf8_lossy(&console);
-            let last: Vec<_> = console.lines().rev().take(12).collect();
-            let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+            let last = self.last_of_console(12);
             format!("the virtual machine ended without a result; the last lines of its console:\n{last}")
         })
+    }
+
+    fn last_of_console(&self, count: usize) -> String {
+        let console = fs::read(self.folder.0.join("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let lines: Vec<_> = console.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
     }
 }
 

@@ -58,14 +58,8 @@ pub(crate) fn start(ctx: &ProbeContext) {
     }
     let flags = if answer & cached::RESUMED != 0 { flag::RESUMED } else { 0 };
     let time_ns = event_time(thread);
-    let event = FrameEvent {
-        time_ns,
-        kind: kind::START,
-        flags,
-        function: function::id(answer),
-        frame,
-        caller: 0,
-    };
+    let event =
+        FrameEvent { time_ns, kind: kind::START, flags, function: function::id(answer), frame, caller: 0 };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Caller(frame));
 }
 
@@ -230,14 +224,8 @@ pub(crate) fn raise(ctx: &ProbeContext) {
     }
     let time_ns = event_time(thread);
     let flags = if site.misses_suspensions() && was_suspended(layout, frame) { flag::RESUMED } else { 0 };
-    let event = FrameEvent {
-        time_ns,
-        kind: kind::RAISE,
-        flags,
-        function: function::id(answer),
-        frame,
-        caller: 0,
-    };
+    let event =
+        FrameEvent { time_ns, kind: kind::RAISE, flags, function: function::id(answer), frame, caller: 0 };
     emit(slot, thread, with_caller(ctx, site, event), ChainFrom::Frame(frame));
 }
 

@@ -39,6 +39,22 @@ cp /command /root/run/command
 for port in 1 2 3; do
     stty -F "/dev/ttyS$port" raw
 done
+# A command that is not done in time is shown with what it waits for: the machine is ended a little later.
+late() {
+    sleep "$SECONDS_TO_DO"
+    echo "not done in time; processes, what their threads wait for, and what the processors do:"
+    ps -o pid,ppid,stat,args | grep -v '\[.*\]$'
+    for thread in /proc/[0-9]*/task/[0-9]*; do
+        # Kernel threads have no executable.
+        if readlink "$thread/exe" >/dev/null; then
+            echo "$thread: $(cat "$thread/comm"): $(cut -d ' ' -f 3,14,15 "$thread/stat")"
+            cat "$thread/syscall" "$thread/stack"
+        fi
+    done
+    dmesg -n 8
+    echo l >/proc/sysrq-trigger
+}
+late >/dev/ttyS0 2>&1 &
 chroot /root /bin/sh /run/command </dev/null >/dev/ttyS1 2>/dev/ttyS2
 echo "$?" >/dev/ttyS3
 poweroff -f

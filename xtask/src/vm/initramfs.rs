@@ -13,7 +13,14 @@ const INIT: &str = include_str!("init.sh");
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Makes the archive of a machine that runs a command in the workspace. `folder`: for the work.
-pub(super) fn make(folder: &Path, parts: &VmParts, words: &[String], archive: &Path) -> Result<()> {
+/// `seconds`: how long that may take.
+pub(super) fn make(
+    folder: &Path,
+    parts: &VmParts,
+    words: &[String],
+    seconds: u64,
+    archive: &Path,
+) -> Result<()> {
     fs::create_dir_all(folder.join("bin")).context("create the folder of the initramfs")?;
     fs::create_dir_all(folder.join("modules")).context("create the folder of modules")?;
     fs::copy(&parts.busybox, folder.join("bin/busybox")).context("copy busybox")?;
@@ -23,7 +30,7 @@ pub(super) fn make(folder: &Path, parts: &VmParts, words: &[String], archive: &P
     }
     let workspace = quoted(&workspace::root().display().to_string());
     write(&folder.join("init"), INIT)?;
-    write(&folder.join("settings"), &format!("WORKSPACE={workspace}\n"))?;
+    write(&folder.join("settings"), &format!("WORKSPACE={workspace}\nSECONDS_TO_DO={seconds}\n"))?;
     write(&folder.join("command"), &script(&workspace, words))?;
     let pack = r#"cd "$1" && find . | cpio --quiet --create --format=newc >"$2""#;
     capture(Command::new("sh").args(["-c", pack, "sh"]).args([folder, archive])).map(drop)
