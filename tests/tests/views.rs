@@ -106,13 +106,18 @@ fn groups_add_up_to_the_report() {
             ("self_cpu_ns", total(|row| row.self_cpu_ns)),
             ("page_faults", total(|row| row.page_faults)),
         ];
+        let memory: i64 = report.functions.iter().map(|row| row.self_rss_bytes).sum();
         for by in ["file", "module", "thread", "process", "task"] {
-            let groups = view(&log, &["--by", by]);
-            let groups = groups["groups"].as_array().expect("a list");
+            let json = view(&log, &["--by", by]);
+            let groups = json["groups"].as_array().expect("a list");
             for (key, expected) in expected {
                 let sum: u64 = groups.iter().map(|row| number(row, key)).sum();
                 assert_eq!(sum, expected, "{program} --by {by}: {key}");
             }
+            // Memory that no function is charged with has rows of its own.
+            let others = json["no_function"].as_array().expect("a list");
+            let changes = groups.iter().chain(others).filter_map(|row| row["self_rss_bytes"].as_i64());
+            assert_eq!(changes.sum::<i64>(), memory, "{program} --by {by}");
         }
     }
 }

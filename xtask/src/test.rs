@@ -33,8 +33,10 @@ const UNIT_TESTS: [&str; 5] = ["--workspace", "--exclude", "tracer-ebpf", "--exc
 /// The tests that trace real processes are the integration tests of this package.
 const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
 
-/// How long tests in a virtual machine may take: on a busy machine, too.
+/// How long tests in a virtual machine may take, on a busy machine, too.
 const VM_LIMIT: Duration = Duration::from_secs(40 * 60);
+/// The same of [`Selection::OfEveryKernel`], which take a minute.
+const OF_EVERY_KERNEL_LIMIT: Duration = Duration::from_secs(6 * 60);
 
 /// If this is set, an interpreter of the table that is not on the machine is a failure, and a kernel that can't be had.
 const ALL_PYTHONS: &str = "PYTRACER_ALL_PYTHONS";
@@ -174,7 +176,7 @@ impl Session {
     fn kernel_in(&mut self, kernel: Kernel) -> Result<()> {
         let words = vm_command(self.filter.as_deref().map_or(Selection::Usual, Selection::Named))?;
         let before = self.tally;
-        let ran = self.in_vm(kernel, &words);
+        let ran = self.in_vm(kernel, &words, VM_LIMIT);
         // What the selection, or the filter, leaves out is told as one sum.
         let run = self.tally.passed + self.tally.failed - before.passed - before.failed;
         let skipped = (self.names_of_kernel_tests()?.len() as u64).saturating_sub(run);
@@ -200,7 +202,7 @@ impl Session {
                     continue;
                 }
                 Err(why) => Err(why),
-                Ok(_) => self.in_vm(kernel, &words),
+                Ok(_) => self.in_vm(kernel, &words, OF_EVERY_KERNEL_LIMIT),
             };
             self.check(&format!("the tests under Linux {}", kernel.name), ran);
         }
@@ -208,11 +210,11 @@ impl Session {
     }
 
     /// Runs a command of tests in a virtual machine, shows what they say, and adds up their summaries.
-    fn in_vm(&mut self, kernel: Kernel, words: &[String]) -> Result<()> {
+    fn in_vm(&mut self, kernel: Kernel, words: &[String], limit: Duration) -> Result<()> {
         let (reader, writer) = std::io::pipe().context("make a pipe")?;
         let errors = writer.try_clone().context("share the pipe")?;
         let start = Instant::now();
-        let machine = Machine::start(kernel, words, VM_LIMIT, writer.into(), errors.into())?;
+        let machine = Machine::start(kernel, words, limit, writer.into(), errors.into())?;
         let ended = thread::spawn(move || machine.wait());
         let tally = shown(reader)?;
         // What these leave out depends on what was selected; the caller knows.

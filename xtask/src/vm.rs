@@ -9,7 +9,7 @@ mod kernels;
 pub(crate) mod tests;
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     thread,
@@ -32,8 +32,9 @@ const MEMORY: &str = "2048";
 const PROCESSORS: &str = "2";
 /// What the kernel is told. Its clock is qemu's: how fast the processor's own counter runs it can't find out while the
 /// host is busy, and all waits would end too early, or never.
-const COMMAND_LINE: &str =
-    "console=ttyS0 quiet panic=-1 mitigations=off clocksource=hpet tsc=unstable";
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off clocksource=hpet tsc=unstable";
+/// What it is told besides, `preempt=full` for instance.
+const PARAMETERS: &str = "PYTRACER_KERNEL_PARAMETERS";
 /// What a machine has to start in, and to say why a command is not done in time.
 const LATE: Duration = Duration::from_secs(30);
 /// The exit status of a command that was not done in time, as that of `timeout`.
@@ -159,7 +160,7 @@ fn qemu(parts: &VmParts, archive: &Path, folder: &Path) -> Command {
         .arg(&parts.kernel)
         .arg("-initrd")
         .arg(archive)
-        .args(["-append", COMMAND_LINE])
+        .args(["-append", &format!("{COMMAND_LINE} {}", env::var(PARAMETERS).unwrap_or_default())])
         .args(["-fsdev", "local,id=host,path=/,readonly=on,security_model=none,multidevs=remap"])
         .args(["-device", "virtio-9p-pci,fsdev=host,mount_tag=host", "-device", "virtio-rng-pci"]);
     let serial = [

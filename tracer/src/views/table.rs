@@ -23,6 +23,15 @@ const NO_TASK: &str = "<no task>";
 struct Groups {
     by: By,
     groups: Vec<Row>,
+    /// Rows of the report for what no function is charged with.
+    no_function: Vec<FunctionReport>,
+}
+
+impl Groups {
+    fn of(report: &Report, by: By, groups: Vec<Row>) -> Self {
+        let no_function = report.functions.iter().filter(|row| !row.is_function()).cloned().collect();
+        Self { by, groups, no_function }
+    }
 }
 
 /// A row of the table.
@@ -85,7 +94,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
     let Summary { report, tree } = source.summary(|_, _| {});
     let groups = groups(&tree, source.names(), source.threads(), by, options.merge);
     let rows = groups.iter().map(|group| of_group(group, by, source, &report)).collect();
-    whole(&Groups { by: options.by, groups: rows }, &report, options)
+    whole(&Groups::of(&report, options.by, rows), &report, options)
 }
 
 /// The report by function.
@@ -142,7 +151,7 @@ fn by_task(source: &mut Source, options: &ViewOptions) -> Result<String> {
             row.process = None;
         }
     }
-    whole(&Groups { by: options.by, groups: rows }, &report, options)
+    whole(&Groups::of(&report, options.by, rows), &report, options)
 }
 
 fn of_task(task: &Task, source: &Source, report: &Report) -> Row {
@@ -196,11 +205,9 @@ impl Row {
 
 impl Body for Groups {
     fn text(&self, report: &Report, options: &ViewOptions) -> String {
-        // Memory that no function is charged with has rows in the report already.
-        let special = report.functions.iter().filter(|row| !row.is_function()).cloned();
         let is_sampled = report.account.sampling.is_some();
         let groups = self.groups.iter().map(|row| row.report(is_sampled));
-        let mut functions: Vec<_> = groups.chain(special).collect();
+        let mut functions: Vec<_> = groups.chain(self.no_function.iter().cloned()).collect();
         if options.merge || self.by == By::Process {
             for row in &mut functions {
                 row.process = None;
