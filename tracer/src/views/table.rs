@@ -20,14 +20,14 @@ const NO_TASK: &str = "<no task>";
 
 /// Sums of groups of calls.
 #[derive(Serialize)]
-struct Groups {
+struct Table {
     by: By,
     groups: Vec<Row>,
     /// Rows of the report for what no function is charged with.
     no_function: Vec<FunctionReport>,
 }
 
-impl Groups {
+impl Table {
     fn of(report: &Report, by: By, groups: Vec<Row>) -> Self {
         let no_function = report.functions.iter().filter(|row| !row.is_function()).cloned().collect();
         Self { by, groups, no_function }
@@ -94,7 +94,7 @@ pub(super) fn show(source: &mut Source, options: &ViewOptions) -> Result<String>
     let Summary { report, tree } = source.summary(|_, _| {});
     let groups = groups(&tree, source.names(), source.threads(), by, options.merge);
     let rows = groups.iter().map(|group| of_group(group, by, source, &report)).collect();
-    whole(&Groups::of(&report, options.by, rows), &report, options)
+    whole(&Table::of(&report, options.by, rows), &report, options)
 }
 
 /// The report by function.
@@ -151,7 +151,7 @@ fn by_task(source: &mut Source, options: &ViewOptions) -> Result<String> {
             row.process = None;
         }
     }
-    whole(&Groups::of(&report, options.by, rows), &report, options)
+    whole(&Table::of(&report, options.by, rows), &report, options)
 }
 
 fn of_task(task: &Task, source: &Source, report: &Report) -> Row {
@@ -203,7 +203,7 @@ impl Row {
     }
 }
 
-impl Body for Groups {
+impl Body for Table {
     fn text(&self, report: &Report, options: &ViewOptions) -> String {
         let is_sampled = report.account.sampling.is_some();
         let groups = self.groups.iter().map(|row| row.report(is_sampled));
