@@ -3,6 +3,7 @@
 use std::{
     io::Write as _,
     process::{Child, ChildStdin, Command, Stdio},
+    thread,
 };
 
 use rustix::process::Signal;
@@ -49,6 +50,9 @@ pub struct Known {
     /// How long the same work took without the calls.
     pub empty_ns: u64,
 }
+
+/// How a line begins that tells a fact.
+const FACT: &str = "known ";
 
 /// A program that has started and waits to be told to work.
 #[derive(Debug)]
@@ -111,10 +115,10 @@ impl Target {
 
     /// Waits until it has told so many facts, and returns them.
     pub fn tells(&mut self, facts: usize) -> Vec<Known> {
-        wait::until_some("the program tells what it knows", || {
-            let known = self.known();
-            (known.len() >= facts).then_some(known)
-        })
+        while self.known().len() < facts {
+            self.stdout.until("fact", |line| line.starts_with(FACT));
+        }
+        self.known()
     }
 
     /// Waits until it has done its work, and returns what it knows about it.
@@ -131,7 +135,7 @@ impl Target {
 
     /// What it has told up to now.
     pub fn known(&mut self) -> Vec<Known> {
-        let facts = self.stdout.so_far().iter().filter_map(|line| line.strip_prefix("known "));
+        let facts = self.stdout.so_far().iter().filter_map(|line| line.strip_prefix(FACT));
         facts.map(|fact| serde_json::from_str(fact).expect("a fact is JSON")).collect()
     }
 
@@ -158,6 +162,17 @@ impl Target {
         assert!(status.success(), "the program ended with {status}");
     }
 
+    /// Says what it and its children wait for.
+    fn show(&self) {
+        let pid = self.child.id().to_string();
+        let shown = Command::new("ps")
+            .args(["-o", "pid,ppid,stat,time,wchan:24,args", "-p", &pid, "--ppid", &pid])
+            .output();
+        if let Ok(shown) = shown {
+            eprintln!("the program and its children:\n{}", String::from_utf8_lossy(&shown.stdout));
+        }
+    }
+
     /// Kills it at once.
     pub fn kill(&mut self) {
         self.child.kill().expect("kill the program");
@@ -167,6 +182,9 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.show();
+        }
         // It may have ended already: then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
