@@ -46,19 +46,17 @@ pub fn stolen_ns() -> u64 {
     ticks.expect("stolen time is told") * TICK_NS
 }
 
-/// What every report notes where [`counts_memory`] says no.
-pub const NO_MEMORY: &str =
-    "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)";
+/// What every report says on this kernel.
+pub fn usual_notes() -> Vec<&'static str> {
+    const NO_MEMORY: &str =
+        "memory is left out: this kernel counts it in a way that is not supported (Linux 6.2+ is)";
+    if counts_memory() { Vec::new() } else { vec![NO_MEMORY] }
+}
 
-/// Those of a report's notes that an ordinary recording on this kernel does not have.
-pub fn unusual(notes: &[String]) -> Vec<&str> {
-    // Whether a recording meets one is chance where there are any (docs/supported.md).
+/// A report's notes without those that any recording may have by chance on some kernels (docs/supported.md).
+pub fn without_chance(notes: &[String]) -> Vec<&str> {
     const UNREPORTED_SWITCH: &str = "the kernel did not report that a thread came to its CPU";
-    let mut ordinary = vec![UNREPORTED_SWITCH];
-    if !counts_memory() {
-        ordinary.push(NO_MEMORY);
-    }
-    notes.iter().map(String::as_str).filter(|note| !ordinary.iter().any(|part| note.contains(part))).collect()
+    notes.iter().map(String::as_str).filter(|note| !note.contains(UNREPORTED_SWITCH)).collect()
 }
 
 /// The capabilities that tracing needs, in the words of `setpriv`: places are hooked by links that need no more than
