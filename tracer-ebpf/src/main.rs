@@ -111,8 +111,8 @@ fn page_fault_kernel(_ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-#[btf_tracepoint(function = "sched_process_fork")]
-fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
+#[btf_tracepoint(function = "sched_wakeup_new")]
+fn sched_wakeup_new(ctx: BtfTracePointContext) -> i32 {
     probes::process::fork(&ctx);
     0
 }
@@ -120,6 +120,13 @@ fn sched_process_fork(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sched_process_exec")]
 fn sched_process_exec(ctx: BtfTracePointContext) -> i32 {
     probes::process::exec(&ctx);
+    0
+}
+
+/// Behind `sched_process_exec`.
+#[btf_tracepoint(function = "sched_process_exec")]
+fn wake_after_exec(_ctx: BtfTracePointContext) -> i32 {
+    probes::process::wake_after_exec();
     0
 }
 

@@ -117,6 +117,15 @@ fn submit<T: Copy + 'static>(record: T, wakeup: u32) -> bool {
     }
 }
 
+/// Wakes the loader up. It may take the CPU at once, within the program (see [`crate::probes::process`]).
+#[inline(always)]
+pub(crate) fn wake_loader() {
+    // Without room the loader is at work.
+    if let Some(nothing) = RING.reserve::<u64>(0) {
+        nothing.discard(u64::from(BPF_RB_FORCE_WAKEUP));
+    }
+}
+
 /// Sends a record about the end of a process or thread. It is not tried again: without room it is counted as lost.
 #[inline(always)]
 pub(crate) fn send_task(time_ns: u64, kind: u8, thread: u32, process: u32, pid: u32, other: u32) -> bool {

@@ -13,7 +13,11 @@ mod plans;
 mod script;
 mod users;
 
-use std::{fs, io, ops::Range, path::PathBuf};
+use std::{
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use procfs::{
     ProcError,
@@ -108,6 +112,11 @@ pub type Found = (u32, Result<PythonProcess, NotTraceable>);
 /// If it can't be traced, and why.
 pub fn inspect(pid: u32) -> Result<PythonProcess, NotTraceable> {
     inspect_with(pid, &mut image::Seen::default())
+}
+
+/// Does the program of a process name a library that holds an interpreter? It has none before it has loaded that.
+pub fn names_library(pid: u32) -> bool {
+    image::names_library(Path::new(&format!("/proc/{pid}/exe")))
 }
 
 /// All processes of the machine that run Python, and those that look like it but can't be traced, by process id.

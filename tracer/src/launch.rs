@@ -1,5 +1,5 @@
-//! Starts a command so that it can be traced from its first function: it is held at the exec that makes it a Python
-//! process until the probes are in place.
+//! Starts a command so that it can be traced from its first function: it is held where it becomes a Python process, at an
+//! exec or while its loader maps libraries, until the probes are in place.
 
 use std::{
     ffi::OsString,
@@ -19,6 +19,8 @@ pub struct Held {
 pub enum Step {
     /// It stands at an exec: nothing of the new program has run yet.
     Exec,
+    /// It stands where a system call begins or ends.
+    Call,
     /// It ended, with this status as of `waitpid(2)`.
     Ended(i32),
 }
@@ -41,12 +43,12 @@ impl Held {
         let held = Self { child };
         // The first stop is that of the first exec, a plain SIGTRAP.
         match held.wait()? {
-            Stop::Signal(_) | Stop::Exec => {}
+            Stop::Signal(_) | Stop::Exec | Stop::Call => {}
             Stop::Ended(status) => {
                 return Err(io::Error::other(format!("it ended at once (status {status})")));
             }
         }
-        let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+        let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD;
         // SAFETY: no pointers; the process is our stopped child.
         check(unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, held.pid(), 0, options) })?;
         Ok(held)
@@ -62,12 +64,25 @@ impl Held {
     /// # Errors
     /// If it can't be continued.
     pub fn next_exec(&self) -> io::Result<Step> {
+        self.go_on(libc::PTRACE_CONT)
+    }
+
+    /// The same, but no further than to the start or the end of a system call of its first thread.
+    ///
+    /// # Errors
+    /// If it can't be continued.
+    pub fn next_call(&self) -> io::Result<Step> {
+        self.go_on(libc::PTRACE_SYSCALL)
+    }
+
+    fn go_on(&self, request: libc::c_uint) -> io::Result<Step> {
         let mut signal = 0;
         loop {
             // SAFETY: no pointers; the process is our stopped child.
-            check(unsafe { libc::ptrace(libc::PTRACE_CONT, self.pid(), 0, signal) })?;
+            check(unsafe { libc::ptrace(request, self.pid(), 0, signal) })?;
             match self.wait()? {
                 Stop::Exec => return Ok(Step::Exec),
+                Stop::Call => return Ok(Step::Call),
                 Stop::Ended(status) => return Ok(Step::Ended(status)),
                 Stop::Signal(number) => signal = number,
             }
@@ -95,14 +110,20 @@ impl Held {
             Stop::Ended(status)
         } else if status >> 16 == libc::PTRACE_EVENT_EXEC {
             Stop::Exec
+        } else if libc::WSTOPSIG(status) == libc::SIGTRAP | CALL {
+            Stop::Call
         } else {
             Stop::Signal(libc::WSTOPSIG(status))
         })
     }
 }
 
+/// What tells a stop at a system call from a signal, with `PTRACE_O_TRACESYSGOOD`.
+const CALL: i32 = 0x80;
+
 enum Stop {
     Exec,
+    Call,
     Signal(i32),
     Ended(i32),
 }
@@ -139,6 +160,15 @@ mod tests {
         assert_eq!(held.next_exec().unwrap(), Step::Exec);
         let mut child = held.release().unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(7));
+    }
+
+    #[test]
+    fn it_goes_on_by_system_calls() {
+        let held = Held::start(&command(&["/bin/sh", "-c", "exec /bin/true"])).unwrap();
+        let mut steps = std::iter::repeat_with(|| held.next_call().unwrap());
+        let calls = steps.by_ref().take_while(|step| *step == Step::Call).count();
+        assert!(calls > 2, "{calls}");
+        assert!(held.release().unwrap().wait().unwrap().success());
     }
 
     #[test]

@@ -1,4 +1,9 @@
 //! Processes and threads that come and go.
+//!
+//! Where threads are switched also within tracepoints (Linux 7.2, preemptible), the kernel leaves a program out for a thread
+//! while it is under way for another one of the same CPU. So forks are seen where the scheduler holds its lock, and no thread
+//! is switched; and an exec wakes the loader up, which may take the CPU at once, by a program of its own: a wakeup can be
+//! spared.
 
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
@@ -15,7 +20,10 @@ use crate::{
         following, interpreter, kernel_offset, sampling, set_interpreter, streaming, watch_exec,
     },
     mm,
-    ring::{announce, lose, send_counters, send_loss, send_task, send_urgent, with_process},
+    ring::{
+        announce, lose, send_counters, send_loss, send_shared, send_task, send_urgent, wake_loader,
+        with_process,
+    },
     running,
     thread::{self, now},
 };
@@ -25,7 +33,7 @@ fn process_of(pid: u32) -> Option<u32> {
     PROCESS_OF.get_ptr(pid).map(|process| unsafe { *process })
 }
 
-/// `sched_process_fork(task_struct *parent, task_struct *child)`: the child has not run yet.
+/// `sched_wakeup_new(task_struct *child)`, in the parent: the child has not run yet.
 #[inline(always)]
 pub(crate) fn fork(ctx: &BtfTracePointContext) {
     if !following() && !sampling() {
@@ -33,7 +41,7 @@ pub(crate) fn fork(ctx: &BtfTracePointContext) {
     }
     let (parent, _) = ids::current();
     let Some(process) = process_of(parent) else { return };
-    let task = ctx.arg::<u64>(1);
+    let task = ctx.arg::<u64>(0);
     let child = ids::process_of(task);
     if child == parent && sampling() {
         // No probe will tell of a new thread.
@@ -130,10 +138,19 @@ pub(crate) fn exec(ctx: &BtfTracePointContext) {
     send_exec(over_ns.max(time_ns + 1), process, pid, old_tid);
 }
 
+/// After [`exec`].
+#[inline(always)]
+pub(crate) fn wake_after_exec() {
+    let (pid, _) = ids::current();
+    if process_of(pid).is_some() || watch_exec() && pid != 0 {
+        wake_loader();
+    }
+}
+
 #[inline(always)]
 fn send_exec(time_ns: u64, process: u32, pid: u32, old_tid: u32) {
     let header = Header { time_ns, value: process, thread: 0, kind: kind::EXEC, flags: 0 };
-    if !send_urgent(TaskRecord { header, pid, other: old_tid }) {
+    if !send_shared(TaskRecord { header, pid, other: old_tid }) {
         add_total(total::LOST_TASKS, 1);
     }
 }

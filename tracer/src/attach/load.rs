@@ -29,7 +29,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 
 const UPROBES: [&str; 6] = ["frame_start", "frame_end", "frame_yield", "frame_raise", "code_freed", "empty"];
 pub(super) const TRACEPOINTS: [&str; 4] =
-    ["sched_switch", "sched_process_fork", "sched_process_exec", "sched_process_exit"];
+    ["sched_switch", "sched_wakeup_new", "sched_process_exec", "sched_process_exit"];
+/// A program that wakes the loader up, and the tracepoint, on which it comes behind the program that is named so.
+const WAKEUP: (&str, &str) = ("wake_after_exec", "sched_process_exec");
 pub(super) const MEMORY_TRACEPOINTS: [&str; 3] = ["rss_stat", "page_fault_user", "page_fault_kernel"];
 
 impl Kernel {
@@ -122,14 +124,16 @@ impl Kernel {
 
     fn start_tracepoints(&mut self, btf: &aya::Btf) -> Result<(), AttachError> {
         let memory: &[&'static str] = if self.follows_memory() { &MEMORY_TRACEPOINTS } else { &[] };
-        for &name in TRACEPOINTS.iter().chain(memory) {
+        let named_so = TRACEPOINTS.iter().chain(memory).map(|&name| (name, name));
+        // Programs of a tracepoint run in the order in which they were attached.
+        for (name, tracepoint) in named_so.chain([WAKEUP]) {
             let program: &mut BtfTracePoint = self
                 .ebpf
                 .program_mut(name)
                 .ok_or(ProgramError::NotLoaded)
                 .and_then(TryInto::try_into)
                 .map_err(|source| program_error(name, source))?;
-            program.load(name, btf).map_err(|source| program_error(name, source))?;
+            program.load(tracepoint, btf).map_err(|source| program_error(name, source))?;
             program.attach().map_err(|source| program_error(name, source))?;
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! Which of the files that a process has mapped is its interpreter, and how to open that very file from here.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     ops::Range,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
+use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::maps::FileMapping;
@@ -14,6 +16,9 @@ use crate::python::{
     elf::ElfError,
     recognise::{Kind, Recognised, recognise},
 };
+
+/// So much is read of a program that may load an interpreter's library, in bytes.
+const LARGEST_LAUNCHER: u64 = 64 << 20;
 
 /// The file that holds a process's interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +164,13 @@ fn modified_ns(metadata: &fs::Metadata) -> i128 {
 pub(super) fn is_python_name(path: &Path) -> bool {
     let name = file_name(path);
     ["python", "libpython", "pypy", "libpypy"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Has a program the name of an interpreter's library in it: among those that its loader is to map, or to load one itself?
+pub(super) fn names_library(program: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let read = File::open(program).and_then(|file| file.take(LARGEST_LAUNCHER).read_to_end(&mut bytes));
+    read.is_ok() && memmem::find(&bytes, b"libpython").is_some()
 }
 
 fn file_name(path: &Path) -> std::borrow::Cow<'_, str> {

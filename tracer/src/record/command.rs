@@ -12,24 +12,38 @@ use crate::{
     text::shown,
 };
 
+/// A program that names an interpreter's library has mapped it after so many stops at system calls, or does not use it. A
+/// loader makes some hundred calls.
+const MOST_CALLS: u32 = 5_000;
+
 /// Starts the command, if one is to be traced, and holds it where it becomes a Python process.
 pub(super) fn hold(targets: &Targets) -> Result<Option<Held>> {
     let Targets::Command(command) = targets else { return Ok(None) };
     let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let held = Held::start(command).with_context(|| format!("start `{}`", shown(&name)))?;
+    let mut calls = calls_to_look_at(&held);
     while let Err(reason) = discover::inspect(held.pid()) {
         if !matches!(reason, NotTraceable::NotPython { .. }) {
             return Err(reason.into());
         }
-        if let Step::Ended(status) = held.next_exec()? {
-            bail!(
+        let step = if calls > 0 { held.next_call()? } else { held.next_exec()? };
+        match step {
+            Step::Exec => calls = calls_to_look_at(&held),
+            Step::Call => calls -= 1,
+            Step::Ended(status) => bail!(
                 "`{}` ended with status {} and never became a Python process: name the interpreter itself, or attach to a running one with -p",
                 shown(&name),
                 exit_code(status)
-            );
+            ),
         }
     }
     Ok(Some(held))
+}
+
+/// Within how many stops at system calls the program is to be found with an interpreter's library. None, if it does not
+/// name one.
+fn calls_to_look_at(held: &Held) -> u32 {
+    if discover::names_library(held.pid()) { MOST_CALLS } else { 0 }
 }
 
 /// Waits for it in a thread of its own, which tells its exit code.

@@ -7,7 +7,7 @@ const UNSEEN: [(&str, &str, &str); 7] = [
     ("page_fault_user", "page fault", "page faults"),
     ("page_fault_kernel", "page fault within the kernel", "page faults within the kernel"),
     ("rss_stat", "change of memory (charged with the next)", "changes of memory (charged with the next)"),
-    ("sched_process_fork", "fork (the child is not traced)", "forks (the children are not traced)"),
+    ("sched_wakeup_new", "fork (the child is not traced)", "forks (the children are not traced)"),
     ("sched_process_exec", "exec", "execs"),
     ("sched_process_exit", "end of a thread (found later)", "ends of threads (found later)"),
     ("sched_switch", "switch of threads", "switches of threads"),
