@@ -17,6 +17,7 @@ on_all_pythons!(
     forked,
     forked_while_all_are_traced,
     forked_by_a_command,
+    forked_by_many_parents,
     multiprocessing_forks,
     multiprocessing_spawns,
     multiprocessing_has_a_fork_server,
@@ -276,6 +277,25 @@ fn churn(arguments: &[&str]) {
     assert_eq!(report.calls_in(last.pid, "step"), last.calls);
     let most = calls(&report, "step").iter().map(|(_, row)| row.calls).max();
     assert_eq!(most, Some(10), "no child has another's calls");
+}
+
+/// Also where the kernel switches threads while its tracepoints run programs.
+fn forked_by_many_parents(python: Python) {
+    const PARENTS: usize = 6;
+    const CHILDREN_OF_EACH: usize = 40;
+    let size = CHILDREN_OF_EACH.to_string();
+    let mut target = Target::start(python, "many_forks.py", &["--size", &size]);
+    let tracer = Tracer::attach(&[&target], &[]);
+    target.work();
+    let (first, report) = (target.pid(), tracer.report());
+    target.end();
+    report.assert_lossless();
+    let mut children: BTreeMap<_, usize> = BTreeMap::new();
+    for process in &report.processes {
+        *children.entry(process.parent).or_default() += 1;
+    }
+    assert_eq!((children.remove(&None), children.remove(&Some(first))), (Some(1), Some(PARENTS)));
+    assert_eq!(children.into_values().collect::<Vec<_>>(), [CHILDREN_OF_EACH; PARENTS]);
 }
 
 #[test]
