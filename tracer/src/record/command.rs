@@ -31,7 +31,7 @@ pub(super) fn hold(targets: &Targets) -> Result<Option<Held>> {
             Step::Exec => calls = calls_to_look_at(&held),
             Step::Call => calls -= 1,
             Step::Ended(status) => bail!(
-                "`{}` ended with status {} and never became a Python process: name the interpreter itself, or attach to a running one with -p",
+                "`{}` ended with status {} and never became a Python process; if it started one: name that interpreter instead, or have `pytracer record --wait --name NAME` run before it",
                 shown(&name),
                 exit_code(status)
             ),
