@@ -208,7 +208,13 @@ impl Followed {
             Ok(process) => {
                 self.young.remove(&pid);
                 match self.hook_found(process).and_then(|hooked| self.add(hooked, engine)) {
-                    Ok(line) => line.iter().for_each(|line| note(line)),
+                    Ok(Some(line)) => {
+                        if self.hooks() {
+                            self.children.taken_up_after_exec(monotonic_ns().saturating_sub(exec_ns));
+                        }
+                        note(&line);
+                    }
+                    Ok(None) => {}
                     Err(error) => {
                         note(&format!("process {pid} is left out: {}", one_line(&error)));
                         self.notes.push(format!("process {pid} could not be traced"));

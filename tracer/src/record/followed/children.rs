@@ -1,5 +1,5 @@
-//! What the report says of processes that were followed from a fork or an exec on: how many, and how soon their probes
-//! were in place.
+//! What the report says of processes that came during the recording, by a fork or an exec: how many, and how soon their
+//! probes were in place.
 
 use crate::units::{count, duration};
 
@@ -20,13 +20,14 @@ impl Delays {
     }
 }
 
-/// Children of traced processes, and processes that called exec.
+/// Children of traced processes, and processes that called exec: traced ones, and others that are taken up.
 #[derive(Debug, Default)]
 pub(super) struct Children {
     forked: u64,
     ended_before: u64,
     after_fork: Delays,
     after_exec: Delays,
+    taken_up: Delays,
     failed: u64,
     /// Why the first of those failed.
     failure: Option<String>,
@@ -59,6 +60,11 @@ impl Children {
         self.after_exec.0.push(delay_ns);
     }
 
+    /// The probes of one that was not traced before are in place so long after its exec.
+    pub(super) fn taken_up_after_exec(&mut self, delay_ns: u64) {
+        self.taken_up.0.push(delay_ns);
+    }
+
     /// Lines for the report. `missed`: children that the kernel side could not give an index.
     pub(super) fn notes(self, missed: u64) -> Vec<String> {
         let mut notes = Vec::new();
@@ -72,9 +78,13 @@ impl Children {
         if let Some(why) = self.failure {
             notes.push(format!("{} not followed: {why}", were(self.failed)));
         }
-        let execs = self.after_exec.0.len() as u64;
-        if let Some(delays) = self.after_exec.text() {
-            notes.push(format!("{} followed into another program; {delays}", were(execs)));
+        for (delays, how) in
+            [(self.after_exec, "followed into another program"), (self.taken_up, "taken up after an exec")]
+        {
+            let execs = delays.0.len() as u64;
+            if let Some(delays) = delays.text() {
+                notes.push(format!("{} {how}; {delays}", were(execs)));
+            }
         }
         if missed > 0 {
             notes.push(format!("{} not followed from their fork on: too many at once", were(missed)));
@@ -107,12 +117,16 @@ mod tests {
         children.ended_before();
         children.failed("first reason".into());
         children.failed("second reason".into());
+        children.taken_up_after_exec(2_000_000);
         let notes = children.notes(2);
         let delays =
             "probes in place after 3.00 ms (median), 9.00 ms (longest), calls before that are not counted";
         assert_eq!(notes[0], format!("4 processes were followed from their fork on; {delays}"));
         assert_eq!(notes[1], "1 process was over before their probes were in place");
         assert_eq!(notes[2], "2 processes were not followed: first reason");
-        assert_eq!(notes[3], "2 processes were not followed from their fork on: too many at once");
+        let delays =
+            "probes in place after 2.00 ms (median), 2.00 ms (longest), calls before that are not counted";
+        assert_eq!(notes[3], format!("1 process was taken up after an exec; {delays}"));
+        assert_eq!(notes[4], "2 processes were not followed from their fork on: too many at once");
     }
 }
