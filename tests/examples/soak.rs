@@ -116,10 +116,11 @@ fn run(name: &str, length: Duration, arguments: &[&str]) -> Option<String> {
     }
     let report = tracer.interrupt().any_report();
     println!(
-        "\n{} events, {} lost, {} processes",
+        "\n{} events, {} lost, {} processes, {} rows",
         report.account.events,
         report.account.lost,
-        report.processes.len()
+        report.processes.len(),
+        report.functions.len()
     );
     target.kill();
     wrong.map(|wrong| format!("{name}: {wrong}"))

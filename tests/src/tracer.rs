@@ -4,6 +4,8 @@ use std::{
     ffi::OsStr,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -141,6 +143,14 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // By then one whose streams have ended is over as well.
+            thread::sleep(Duration::from_secs(1));
+            match self.child.try_wait() {
+                Ok(Some(status)) => eprintln!("pytracer ended with {status}"),
+                _ => eprintln!("pytracer runs"),
+            }
+        }
         // It may have ended already: then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -282,7 +282,7 @@ fn churn(arguments: &[&str]) {
 /// Also where the kernel switches threads while its tracepoints run programs.
 fn forked_by_many_parents(python: Python) {
     const PARENTS: usize = 6;
-    const CHILDREN_OF_EACH: usize = 40;
+    const CHILDREN_OF_EACH: usize = 20;
     let size = CHILDREN_OF_EACH.to_string();
     let mut target = Target::start(python, "many_forks.py", &["--size", &size]);
     let tracer = Tracer::attach(&[&target], &[]);
