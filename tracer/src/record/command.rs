@@ -21,15 +21,16 @@ pub(super) fn hold(targets: &Targets) -> Result<Option<Held>> {
     let Targets::Command(command) = targets else { return Ok(None) };
     let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let held = Held::start(command).with_context(|| format!("start `{}`", shown(&name)))?;
-    let mut calls = calls_to_look_at(&held);
+    let mut calls = None;
     while let Err(reason) = discover::inspect(held.pid()) {
         if !matches!(reason, NotTraceable::NotPython { .. }) {
             return Err(reason.into());
         }
-        let step = if calls > 0 { held.next_call()? } else { held.next_exec()? };
+        let left = calls.get_or_insert_with(|| calls_to_look_at(&held));
+        let step = if *left > 0 { held.next_call()? } else { held.next_exec()? };
         match step {
-            Step::Exec => calls = calls_to_look_at(&held),
-            Step::Call => calls -= 1,
+            Step::Exec => calls = None,
+            Step::Call => *left -= 1,
             Step::Ended(status) => bail!(
                 "`{}` ended with status {} and never became a Python process; if it started one: name that interpreter instead, or have `pytracer record --wait --name NAME` run before it",
                 shown(&name),
