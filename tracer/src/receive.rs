@@ -8,7 +8,7 @@
 //! stands in the first one by then: it can't move while a program runs. So records are taken in the order of their times, up
 //! to the time at which the rings were looked at; what is younger waits for the next turn. In one ring a record may stand
 //! behind a younger one, of another thread: it is then taken after that one, and still before all that its own thread has
-//! written later.
+//! written later (though not before what it wrote elsewhere at the same time: a fork, and the first thread of the child).
 
 mod events;
 mod shared;

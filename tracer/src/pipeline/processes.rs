@@ -98,9 +98,12 @@ impl Processes {
         number
     }
 
-    /// A process that did not exist before.
+    /// A process that did not exist before. Its first thread may have been told of already: that is sent at the same time by
+    /// another ring, and one of them can be held up by younger records.
     pub(super) fn born(&mut self, index: ProcessIndex, pid: u32) -> usize {
-        self.by_pid.remove(&pid);
+        if self.by_pid.get(&pid) != self.by_index.get(&index) {
+            self.by_pid.remove(&pid);
+        }
         self.begin(index, pid)
     }
 
@@ -196,6 +199,14 @@ mod tests {
     fn two_indices_of_one_pid_are_one_process() {
         let mut processes = Processes::default();
         assert_eq!(processes.identify(1, 100), processes.identify(2, 100));
+    }
+
+    #[test]
+    fn a_thread_that_is_told_before_its_process_is_of_that_process() {
+        let mut processes = Processes::default();
+        let number = processes.identify(1, 100);
+        assert_eq!(processes.born(1, 100), number);
+        assert_eq!(processes.reports().len(), 1);
     }
 
     #[test]
