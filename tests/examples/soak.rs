@@ -8,16 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tests::{Python, Target, Tracer, scratch};
+use tests::{Python, Target, Tracer, report::Report, scratch};
 
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// Share of a run after which all that is needed is there.
 const WARM: f64 = 0.3;
-/// What the report needs to keep of each process that has ended: its rows.
-const KIB_OF_A_PROCESS: u64 = 8;
+/// What the report needs to keep of each process that has ended, besides its rows.
+const BYTES_OF_A_PROCESS: u64 = 2 << 10;
+/// What it needs to keep of each row.
+const BYTES_OF_A_ROW: u64 = 400;
 /// What comes and goes with buffers.
-const KIB_OF_BUFFERS: u64 = 16 << 10;
+const BYTES_OF_BUFFERS: u64 = 16 << 20;
 /// Descriptors of processes that happen to run at the moment.
 const DESCRIPTORS: u64 = 24;
 
@@ -54,17 +56,28 @@ impl Sample {
         println!("| {seconds} | {:.1} | {descriptors} | {threads} | {processes} |", rss_kib as f64 / 1024.0);
     }
 
-    /// Why it is too much, compared with what there was when all that is needed was there.
-    fn too_much(self, before: Self) -> Option<String> {
-        let ended = self.processes - before.processes;
-        let rss_kib = before.rss_kib + KIB_OF_BUFFERS + ended * KIB_OF_A_PROCESS;
+    /// Why it is too much, compared with what there was when all that is needed was there. `needed`: what a report needs that
+    /// has so many processes.
+    fn too_much(self, before: Self, needed: impl Fn(u64) -> u64) -> Option<String> {
+        let kept = needed(self.processes) - needed(before.processes);
+        let rss_kib = before.rss_kib + (BYTES_OF_BUFFERS + kept) / 1024;
         if self.rss_kib > rss_kib {
-            return Some(format!("{} KiB of memory, where {rss_kib} were to be enough", self.rss_kib));
+            let Self { seconds, rss_kib: taken, .. } = self;
+            return Some(format!(
+                "{taken} KiB of memory after {seconds} s, where {rss_kib} were to be enough"
+            ));
         }
         let descriptors = before.descriptors + DESCRIPTORS;
         (self.descriptors > descriptors)
             .then(|| format!("{} descriptors, where {descriptors} were to be enough", self.descriptors))
     }
+}
+
+/// What a report needs that has so many processes besides the first: those that began first have the lowest numbers.
+fn needed(report: &Report, processes: u64) -> u64 {
+    let has = |process: Option<usize>| process.is_some_and(|process| process as u64 <= processes);
+    let rows = report.functions.iter().filter(|row| has(row.process)).count() as u64;
+    BYTES_OF_A_PROCESS * processes + BYTES_OF_A_ROW * rows
 }
 
 fn main() -> ExitCode {
@@ -102,17 +115,15 @@ fn run(name: &str, length: Duration, arguments: &[&str]) -> Option<String> {
     let tracer = Tracer::attach(&[&target], arguments);
     let begin = Instant::now();
     target.go();
-    let mut warm: Option<Sample> = None;
-    let mut wrong = None;
-    while begin.elapsed() < length && wrong.is_none() {
+    let (mut samples, mut warm): (Vec<Sample>, _) = (Vec::new(), None);
+    while begin.elapsed() < length {
         std::thread::sleep(LOOK.min(length.saturating_sub(begin.elapsed())));
         let sample = Sample::of(&tracer, &mut target, begin);
         sample.print();
-        match warm {
-            None if begin.elapsed() >= length.mul_f64(WARM) => warm = Some(sample),
-            None => {}
-            Some(before) => wrong = sample.too_much(before),
+        if begin.elapsed() >= length.mul_f64(WARM) {
+            warm.get_or_insert(sample);
         }
+        samples.push(sample);
     }
     let report = tracer.interrupt().any_report();
     println!(
@@ -123,5 +134,8 @@ fn run(name: &str, length: Duration, arguments: &[&str]) -> Option<String> {
         report.functions.len()
     );
     target.kill();
+    let warm = warm?;
+    let mut later = samples.iter().filter(|sample| sample.seconds > warm.seconds);
+    let wrong = later.find_map(|sample| sample.too_much(warm, |processes| needed(&report, processes)));
     wrong.map(|wrong| format!("{name}: {wrong}"))
 }

@@ -1,7 +1,8 @@
 //! Names for function ids. One function may get several ids, because code objects come and go: all sums go by
 //! [`Row`], one per process, name, file and line.
 
-use rustc_hash::FxHashMap;
+use indexmap::IndexSet;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::event::{Function, FunctionId};
 use crate::filter::FunctionFilter;
@@ -12,22 +13,25 @@ pub const OTHERS: &str = "<other functions>";
 /// A function in this run's sums: the index of its row.
 pub type Row = u32;
 
-/// All functions heard of.
+/// Index of names among all that were heard of.
+type Name = u32;
+
+/// All functions heard of. Processes come and go, each with a row for each of its functions: names that several have are kept
+/// once.
 #[derive(Clone, Debug, Default)]
 pub struct Functions {
     filter: FunctionFilter,
     ids: FxHashMap<FunctionId, Option<Row>>,
-    identities: FxHashMap<(usize, Function), Row>,
-    rows: Vec<RowName>,
+    names: IndexSet<Function, FxBuildHasher>,
+    named: FxHashMap<(u32, Name), Row>,
+    rows: Vec<RowOf>,
 }
 
 /// Whose row it is.
-#[derive(Clone, Debug)]
-pub struct RowName {
-    /// Number of its process, as [`Functions::announce`] was given it.
-    pub process: usize,
-    /// `None`: called, but never announced.
-    pub function: Option<Function>,
+#[derive(Clone, Copy, Debug)]
+struct RowOf {
+    process: u32,
+    name: Option<Name>,
 }
 
 impl Functions {
@@ -40,7 +44,7 @@ impl Functions {
     pub fn announce(&mut self, id: FunctionId, process: usize, function: &Function) -> bool {
         let unnamed = match self.ids.get(&id) {
             None => None,
-            Some(&Some(row)) if self.rows[row as usize].function.is_none() => Some(row),
+            Some(&Some(row)) if self.rows[row as usize].name.is_none() => Some(row),
             Some(_) => return false,
         };
         if !self.filter.matches(function) {
@@ -50,7 +54,7 @@ impl Functions {
         let row = match unnamed {
             // Its row is on stacks already: it stays, and the report adds it to others of the same name.
             Some(row) => {
-                self.rows[row as usize].function = Some(function.clone());
+                self.rows[row as usize].name = Some(self.name(function));
                 row
             }
             None => self.named_row(process, function),
@@ -75,23 +79,30 @@ impl Functions {
         self.named_row(process, &Function { name: OTHERS.into(), file: String::new(), line: 0 })
     }
 
-    /// All rows, in order.
-    pub fn rows(&self) -> &[RowName] {
-        &self.rows
+    /// All rows, in order: the number of its process, as [`Functions::announce`] was given it, and its function. `None`: called,
+    /// but never announced.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = (usize, Option<&Function>)> {
+        self.rows.iter().map(|row| (row.process as usize, row.name.map(|name| &self.names[name as usize])))
     }
 
     fn named_row(&mut self, process: usize, function: &Function) -> Row {
-        let identity = (process, function.clone());
-        if let Some(&row) = self.identities.get(&identity) {
+        let name = self.name(function);
+        let identity = (process as u32, name);
+        if let Some(&row) = self.named.get(&identity) {
             return row;
         }
-        let row = self.push(process, Some(function.clone()));
-        self.identities.insert(identity, row);
+        let row = self.push(process, Some(name));
+        self.named.insert(identity, row);
         row
     }
 
-    fn push(&mut self, process: usize, function: Option<Function>) -> Row {
-        self.rows.push(RowName { process, function });
+    fn name(&mut self, function: &Function) -> Name {
+        let known = self.names.get_index_of(function);
+        known.unwrap_or_else(|| self.names.insert_full(function.clone()).0) as Name
+    }
+
+    fn push(&mut self, process: usize, name: Option<Name>) -> Row {
+        self.rows.push(RowOf { process: process as u32, name });
         (self.rows.len() - 1) as Row
     }
 }
@@ -112,6 +123,8 @@ mod tests {
         }
         let rows: Vec<_> = (1..=4).map(|id| functions.row(id, 0)).collect();
         assert_eq!(rows, [Some(0), Some(0), Some(1), Some(2)]);
+        let (f, g) = (function("f"), function("g"));
+        assert_eq!(functions.rows().collect::<Vec<_>>(), [(0, Some(&f)), (1, Some(&f)), (0, Some(&g))]);
     }
 
     #[test]
@@ -128,7 +141,7 @@ mod tests {
         assert_eq!(functions.row(9, 0), Some(0));
         assert!(functions.announce(9, 0, &function("f")));
         assert_eq!(functions.row(9, 0), Some(0));
-        assert_eq!(functions.rows()[0].function, Some(function("f")));
+        assert_eq!(functions.rows().next(), Some((0, Some(&function("f")))));
     }
 
     #[test]

@@ -424,14 +424,14 @@ impl Core {
     }
 
     pub(super) fn report(&self) -> Report {
-        let rows = self.functions.rows().iter().enumerate().map(|(row, name)| {
-            let process = (name.process, self.processes.get(name.process).pid);
+        let rows = self.functions.rows().enumerate().map(|(row, (number, function))| {
+            let process = (number, self.processes.get(number).pid);
             let sums = self.summary.row(row);
             let report = match self.sampled {
-                None => FunctionReport::new(process, name.function.as_ref(), &sums),
-                Some(_) => FunctionReport::sampled(process, name.function.as_ref(), &sums),
+                None => FunctionReport::new(process, function, &sums),
+                Some(_) => FunctionReport::sampled(process, function, &sums),
             };
-            let share = self.mixes.get(name.process).and_then(|mix| mix.share(row as Row));
+            let share = self.mixes.get(number).and_then(|mix| mix.share(row as Row));
             FunctionReport { call_share: share.map(CallShare::from), ..report }
         });
         let no_frame =
