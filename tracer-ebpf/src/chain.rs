@@ -7,14 +7,14 @@ use tracer_common::{
     layout::Layout,
     limits::CHAIN_FRAMES,
     record::{FrameRecord, Header, flag, kind},
-    state::thread_state,
+    state::{Thread, thread_state},
 };
 
 use crate::{
     aggregate, function,
     kernel::read_user,
     maps::{LAYOUTS, PROCESSES, THREADS, interpreter},
-    ring::{announce, send, send_counters, send_loss},
+    ring::{announce, send_counters, send_loss, send_rare},
     thread::learn_memory,
 };
 
@@ -72,11 +72,7 @@ pub(crate) extern "C" fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: 
     };
     // SAFETY: a live map value.
     let (pid, image) = (unsafe { (*process).pid }, interpreter.image);
-    // The counters first: the time up to now is charged when the stack is known.
-    if !announce(time_ns, slot, thread, pid)
-        || !send_loss(slot, thread, time_ns)
-        || !send_counters(slot, thread, time_ns)
-    {
+    if !send_first(slot, thread, time_ns, pid) {
         return 0;
     }
     let mut walk = Walk::new(slot, (thread.process, image), time_ns, frame, skip);
@@ -89,6 +85,16 @@ pub(crate) extern "C" fn synchronise(slot: u32, time_ns: u64, frame: u64, skip: 
     // There is room again: perhaps the base of its memory found none.
     learn_memory(thread.process);
     1
+}
+
+/// Sends what the loader must know of a thread before its stack. The counters too: the time up to now is charged when the stack is
+/// known.
+// A function of its own: its records are not on the stack of the walk.
+#[inline(never)]
+fn send_first(slot: u32, thread: &mut Thread, time_ns: u64, pid: u32) -> bool {
+    announce(time_ns, slot, thread, pid)
+        && send_loss(slot, thread, time_ns)
+        && send_counters(slot, thread, time_ns)
 }
 
 /// Puts the running thread's frames down for the sums, from `frame` outwards (leaving out `skip` frames). How many.
@@ -165,5 +171,5 @@ fn is_shim(layout: &Layout, frame: u64) -> bool {
 fn send_held(walk: &Walk, frame: u64, function: u32, flags: u8) -> bool {
     let header =
         Header { time_ns: walk.time_ns, value: function, thread: walk.slot as u16, kind: kind::HELD, flags };
-    send(FrameRecord { header, frame })
+    send_rare(FrameRecord { header, frame })
 }

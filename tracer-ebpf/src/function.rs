@@ -383,6 +383,7 @@ fn describe(
     let field = |offset: u16| code + u64::from(offset);
     // SAFETY: the caller's record, in memory that nobody else uses; all fields that the loader reads are written.
     unsafe {
+        (*record).header = Header { time_ns, value: id, thread: 0, kind: kind::FUNCTION, flags: 0 };
         (*record).code = code;
         (*record).process = process;
         (*record).first_line = read_user::<u32>(field(layout.code_first_line)).unwrap_or(0);
@@ -396,15 +397,9 @@ fn describe(
         (*record).name_width = name.width;
         (*record).file_bytes = file.bytes;
         (*record).file_width = file.width;
-        let mut flags = 0;
-        if name.cut {
-            flags |= flag::NAME_CUT;
-        }
-        if file.cut {
-            flags |= flag::FILE_CUT;
-        }
-        (*record).header = Header { time_ns, value: id, thread: 0, kind: kind::FUNCTION, flags };
-        flags == 0 && name.width == 1 && file.width == 1
+        let flags = (name.cut * flag::NAME_CUT) | (file.cut * flag::FILE_CUT);
+        (*record).header.flags = flags;
+        flags | (name.width ^ 1) | (file.width ^ 1) == 0
     }
 }
 

@@ -86,12 +86,20 @@ pub(crate) fn is_unknown(process: u32) -> bool {
         && PROCESSES.get_ptr(process).is_some_and(|entry| unsafe { (*entry).mm == 0 })
 }
 
-/// Begins to follow the resident memory of a task's address space for its process. Without room in the ring buffer the
-/// address space stays unknown, and is learned at the next opportunity.
+/// Begins to follow the resident memory of an address space, a task's, for its process. Without room in the ring buffer it stays
+/// unknown, and is learned at the next opportunity.
+#[inline(always)]
+pub(crate) fn learn(process: u32, task: u64) {
+    if let Some(mm) = of_task(task) {
+        learn_memory(process, mm);
+    }
+}
+
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub(crate) fn learn(process: u32, task: u64) -> u32 {
+extern "C" fn learn_memory(process: u32, mm: u64) -> u32 {
     let Some(entry) = PROCESSES.get_ptr_mut(process) else { return 0 };
-    let Some(mm) = of_task(task) else { return 0 };
     if mm == 0 {
         return 0;
     }

@@ -28,14 +28,37 @@ use crate::{
 /// Sends a small record by one of this CPU's event rings. False: no room.
 #[inline(always)]
 pub(crate) fn send<T: Copy>(record: T) -> bool {
-    const { assert!(size_of::<T>() <= size_of::<Slot>() && size_of::<T>().is_multiple_of(8)) };
+    write(record, take())
+}
+
+/// The same for records that are few: what takes the slot is not part of each program, and verified once.
+#[inline(always)]
+pub(crate) fn send_rare<T: Copy>(record: T) -> bool {
+    write(record, take_rarely())
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn take_rarely() -> u64 {
+    take()
+}
+
+/// Takes a slot in one of this CPU's event rings: its index, and the mark of its record, or [`NO_SLOT`].
+#[inline(always)]
+fn take() -> u64 {
     // SAFETY: no arguments.
     let ring = unsafe { bpf_get_smp_processor_id() } & (event_rings() - 1);
-    let words = (&raw const record).cast::<u64>();
-    let taken = match take_slot(ring, near_ring_slots()) {
+    match take_slot(ring, near_ring_slots()) {
         Some(position) => taken(u64::from(ring) * near_ring_slots(), near_ring_slots(), position),
         None => take_far_slot(ring),
-    };
+    }
+}
+
+/// Writes a record into a slot that was taken. False: none was.
+#[inline(always)]
+fn write<T: Copy>(record: T, taken: u64) -> bool {
+    const { assert!(size_of::<T>() <= size_of::<Slot>() && size_of::<T>().is_multiple_of(8)) };
+    let words = (&raw const record).cast::<u64>();
     // SAFETY: the record's first word.
     let taken = forgotten(taken, unsafe { *words });
     if taken == NO_SLOT {
@@ -130,7 +153,7 @@ pub(crate) fn wake_loader() {
 #[inline(always)]
 pub(crate) fn send_task(time_ns: u64, kind: u8, thread: u32, process: u32, pid: u32, other: u32) -> bool {
     let header = Header { time_ns, value: process, thread: thread as u16, kind, flags: 0 };
-    let sent = send(TaskRecord { header, pid, other });
+    let sent = send_rare(TaskRecord { header, pid, other });
     if !sent {
         add_total(total::LOST_TASKS, 1);
     }
@@ -148,7 +171,7 @@ pub(crate) fn announce(time_ns: u64, slot: u32, thread: &mut Thread, pid: u32) -
         aggregate::open(slot, time_ns);
     }
     let header = Header { time_ns, value: thread.process, thread: slot as u16, kind: kind::THREAD, flags: 0 };
-    let sent = send(TaskRecord { header, pid, other: thread.tid });
+    let sent = send_rare(TaskRecord { header, pid, other: thread.tid });
     if sent {
         thread.state |= thread_state::ANNOUNCED;
     }
@@ -221,7 +244,7 @@ pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from
 pub(crate) fn send_counters(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
     let (off_cpu_ns, faults) = (thread.off_cpu_at_event_ns, thread.faults);
     let header = Header { time_ns, value: 0, thread: slot as u16, kind: kind::COUNTERS, flags: 0 };
-    let sent = send(CountersRecord { header, off_cpu_ns, faults });
+    let sent = send_rare(CountersRecord { header, off_cpu_ns, faults });
     if sent {
         thread.sent_off_cpu_ns = off_cpu_ns;
         thread.sent_faults = faults;
@@ -236,7 +259,7 @@ pub(crate) fn send_loss(slot: u32, thread: &mut Thread, time_ns: u64) -> bool {
         return true;
     }
     let header = Header { time_ns, value: 0, thread: slot as u16, kind: kind::LOSS, flags: 0 };
-    let sent = send(LossRecord { header, lost: thread.lost });
+    let sent = send_rare(LossRecord { header, lost: thread.lost });
     if sent {
         thread.lost = 0;
     }

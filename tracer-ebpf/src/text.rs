@@ -1,12 +1,12 @@
 //! Reading str objects of the interpreter.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user};
 use tracer_common::{
     layout::Layout,
     limits::{FILE_BYTES, NAME_BYTES},
 };
 
-use crate::{kernel::read_user, verifier::hidden};
+use crate::{kernel::read_user, verifier::forgotten};
 
 /// What was read of a str object.
 #[derive(Clone, Copy)]
@@ -14,10 +14,11 @@ pub(crate) struct Read {
     pub(crate) bytes: u16,
     /// Bytes per character.
     pub(crate) width: u8,
-    pub(crate) cut: bool,
+    /// 1: a part of it was left out.
+    pub(crate) cut: u8,
 }
 
-const NOTHING: Read = Read { bytes: 0, width: 1, cut: false };
+const NOTHING: Read = Read { bytes: 0, width: 1, cut: 0 };
 
 /// Where the characters of a str object lie, or the part of them that is kept.
 #[derive(Clone, Copy)]
@@ -26,10 +27,11 @@ pub(crate) struct Characters {
     pub(crate) bytes: u64,
     /// Bytes per character.
     pub(crate) width: u8,
-    pub(crate) cut: bool,
+    /// 1: a part of it was left out.
+    pub(crate) cut: u8,
 }
 
-const NONE: Characters = Characters { address: 0, bytes: 0, width: 1, cut: false };
+const NONE: Characters = Characters { address: 0, bytes: 0, width: 1, cut: 0 };
 
 /// The characters of a str from its beginning, at most so many bytes.
 #[inline(always)]
@@ -55,38 +57,46 @@ fn characters(layout: &Layout, object: u64, room: u64, end: bool) -> Characters 
     }
     let address = object + u64::from(if ascii { layout.str_ascii } else { layout.str_compact });
     let bytes = length * width;
-    let cut = bytes > room;
-    let (address, bytes) = match (cut, end) {
-        (false, _) => (address, bytes),
-        (true, false) => (address, room),
-        (true, true) => (address + bytes - room, room),
-    };
-    Characters { address, bytes, width: width as u8, cut }
+    let kept = bytes.min(room);
+    let left_out = bytes - kept;
+    let cut = u8::from(left_out != 0);
+    Characters {
+        address: if end { address + left_out } else { address },
+        bytes: kept,
+        width: width as u8,
+        cut,
+    }
 }
 
 /// Reads a str from its beginning.
 #[inline(always)]
 pub(crate) fn read_beginning(layout: &Layout, object: u64, into: *mut [u8; NAME_BYTES]) -> Read {
-    read(beginning(layout, object, NAME_BYTES as u64), into.cast(), NAME_BYTES as u64)
+    read::<NAME_BYTES, false>(layout, object, into.cast())
 }
 
 /// Reads a str up to its end.
 #[inline(always)]
 pub(crate) fn read_end(layout: &Layout, object: u64, into: *mut [u8; FILE_BYTES]) -> Read {
-    read(end(layout, object, FILE_BYTES as u64), into.cast(), FILE_BYTES as u64)
+    read::<FILE_BYTES, true>(layout, object, into.cast())
 }
 
-#[inline(always)]
-fn read(from: Characters, into: *mut u8, room: u64) -> Read {
+// A function of its own: what it keeps on the stack is gone when it returns.
+#[inline(never)]
+fn read<const ROOM: usize, const END: bool>(layout: &Layout, object: u64, into: *mut u8) -> Read {
+    let from = characters(layout, object, ROOM as u64, END);
+    // Any number will do of which the verifier knows nothing.
+    let unknown = bpf_get_current_pid_tgid();
+    let same = |number: u64| forgotten(number, unknown);
+    let (width, cut) = (same(u64::from(from.width)) as u8, same(u64::from(from.cut)) as u8);
     // The verifier must see the bound at the call, on the very register that is passed.
-    let mut size = hidden(from.bytes as usize) as u64;
-    if size > room {
-        size = room;
+    let mut size = same(from.bytes);
+    if size > ROOM as u64 {
+        size = ROOM as u64;
     }
-    // SAFETY: the helper checks the source and writes at most `room` bytes.
-    let failed = unsafe { bpf_probe_read_user(into.cast(), size as u32, from.address as *const _) };
+    // SAFETY: the helper checks the source and writes at most `ROOM` bytes.
+    let failed = unsafe { bpf_probe_read_user(into.cast(), size as u32, same(from.address) as *const _) };
     if failed != 0 {
         return NOTHING;
     }
-    Read { bytes: size as u16, width: from.width, cut: from.cut }
+    Read { bytes: size as u16, width, cut }
 }

@@ -12,7 +12,7 @@ use crate::{
     kernel::current_task,
     maps::{MMS, PROCESSES, RSS_LOCALS, THREADS, aggregating, interpreter, sampling_memory, streaming},
     mm::{self, MEMBERS},
-    ring::{announce, count_loss, send},
+    ring::{announce, count_loss, send_rare},
     running, stack,
     thread::{self, now},
     verifier::hidden,
@@ -115,7 +115,7 @@ fn send_change(
     }
     let flags = if own_task { 0 } else { flag::OUTSIDE };
     let header = Header { time_ns, value: process, thread: thread as u16, kind: kind::RSS, flags };
-    let sent = send(RssRecord { header, delta_pages: delta as i32, member });
+    let sent = send_rare(RssRecord { header, delta_pages: delta as i32, member });
     if !sent {
         count_loss(process);
     }
