@@ -286,7 +286,8 @@ fn forked_by_many_parents(python: Python) {
     let size = CHILDREN_OF_EACH.to_string();
     let mut target = Target::start(python, "many_forks.py", &["--size", &size]);
     let tracer = Tracer::attach(&[&target], &[]);
-    target.work();
+    let known = target.work();
+    assert_eq!(known[0].calls, (PARENTS * CHILDREN_OF_EACH) as u64, "the program has as many");
     let (first, report) = (target.pid(), tracer.report());
     target.end();
     report.assert_lossless();

@@ -8,7 +8,7 @@ use tracer::{
     python::plan::Plan,
 };
 
-on_every_exact_build!(subinterpreters, collected, monitored, covered, attached_25_times);
+on_every_exact_build!(subinterpreters, collected, monitored, covered, attached_10_times);
 
 on_pythons!([compiled_code_is_marked] cpython_3_14_sid_jit: JIT_3_14,);
 
@@ -50,11 +50,11 @@ fn covered(python: Python) {
 
 /// The threads never pause, whether probes come or go; they check what they compute. Every fifth time a recording is made,
 /// else only the probes come and go, which is what they would notice.
-fn attached_25_times(python: Python) {
-    let mut target = Target::start(python, "busy_threads.py", &["--rounds", "27"]);
+fn attached_10_times(python: Python) {
+    let mut target = Target::start(python, "busy_threads.py", &["--rounds", "12"]);
     target.work();
     let mut probes = Probes::of(python, &target);
-    for cycle in 1..=25 {
+    for cycle in 1..=10 {
         if cycle % 5 != 0 {
             let hooks = probes.put();
             target.work();

@@ -128,7 +128,7 @@ impl Machine {
         }
         let status = fs::read_to_string(self.folder.0.join("status")).unwrap_or_default();
         status.trim().parse().ok().with_context(|| {
-            let last = self.last_of_console(12);
+            let last = self.last_of_console(80);
             format!("the virtual machine ended without a result; the last lines of its console:\n{last}")
         })
     }
