@@ -1,10 +1,12 @@
 //! Calls that were open at attach: their rows say so, live and from the log, and no others do.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use tests::{Python, Target, Tracer, on_all_pythons, report::Report, scratch, tracer};
+use tests::{Python, Target, Tracer, on_all_pythons, on_pythons, report::Report, scratch, tracer};
 
-on_all_pythons!(their_rows_are_marked, the_log_has_the_marks);
+on_all_pythons!(their_rows_are_marked, the_log_has_the_marks, the_callers_of_a_generator);
+
+on_pythons!([the_callers_of_a_generator] cpython_3_12_shared: SHARED_3_12,);
 
 /// Calls in the program's own rows: those of the window, and those open at attach.
 const ROWS: [(&str, u64, u64); 8] = [
@@ -49,6 +51,25 @@ fn the_log_has_the_marks(python: Python) {
         assert_eq!(marked.len(), 6, "{table}");
         let row = marked.iter().find(|line| line.starts_with("descend")).expect("a row of it is marked");
         assert!(row.contains("  7 +4 open  "), "{row}");
+    }
+}
+
+/// Also where the first event is a suspension, from which on the interpreter has no caller of the frame (3.12+).
+fn the_callers_of_a_generator(python: Python) {
+    for mode in ["kernel", "stream"] {
+        let mut target = Target::start(python, "endless_generator.py", &[]);
+        target.go();
+        for time in 1..=3 {
+            let tracer = Tracer::attach(&[&target], &["--aggregate", mode]);
+            std::thread::sleep(Duration::from_millis(50));
+            let report = tracer.interrupt().any_report();
+            for name in ["workload", "loop"] {
+                let row = report.function(name);
+                assert_eq!((row.calls, row.open_at_attach), (0, 1), "{name}, {mode}, time {time}");
+            }
+            assert!(report.function("steps").resumes > 0);
+        }
+        target.kill();
     }
 }
 

@@ -42,12 +42,12 @@ fn killed_while_letting_go(python: Python) {
     assert!(!breakpoints(python, target.pid()).is_empty(), "the test sees a breakpoint");
     drop(tracer);
     target.go();
-    for step in 0..12 {
+    for step in 0..7 {
         let tracer = Tracer::attach(&[&target], &["--duration", "100ms"]);
-        std::thread::sleep(Duration::from_millis(98 + 4 * step));
+        std::thread::sleep(Duration::from_millis(98 + 7 * step));
         tracer.kill();
         wait::until("the kernel's programs are gone", || !Loaded::now().exceeds(&before));
-        assert_eq!(breakpoints(python, target.pid()), [0; 0], "killed {} ms after the end", 4 * step);
+        assert_eq!(breakpoints(python, target.pid()), [0; 0], "killed {} ms after the end", 7 * step);
     }
     assert!(target.lives());
     target.kill();

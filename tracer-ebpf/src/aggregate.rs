@@ -50,6 +50,12 @@ pub(crate) fn take(slot: u32, thread: &Thread, event: FrameEvent, from: ChainFro
     let what =
         u64::from(event.function) | u64::from(event.kind) << KIND_AT | u64::from(event.flags) << FLAGS_AT;
     if frame_event(slot, time_ns, frame, what, caller) == UNKNOWN {
+        if event.kind == kind::YIELD && chain::is_cut_off(slot, frame) != 0 {
+            if let Some(stack) = stack_of(slot) {
+                leave(stack);
+            }
+            return;
+        }
         let skip = match from {
             ChainFrom::Frame(_) => 0,
             ChainFrom::Caller(_) => 1,

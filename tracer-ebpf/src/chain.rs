@@ -15,7 +15,7 @@ use crate::{
     kernel::read_user,
     maps::{LAYOUTS, PROCESSES, THREADS, interpreter},
     ring::{announce, send_counters, send_loss, send_rare},
-    thread::learn_memory,
+    thread::{self, learn_memory},
 };
 
 struct Walk {
@@ -95,6 +95,21 @@ fn send_first(slot: u32, thread: &mut Thread, time_ns: u64, pid: u32) -> bool {
     announce(time_ns, slot, thread, pid)
         && send_loss(slot, thread, time_ns)
         && send_counters(slot, thread, time_ns)
+}
+
+/// Is a frame that is being suspended cut off from those that it was called from? From then on the interpreter has no caller of
+/// it (3.12+): its chain is not the thread's stack, which the next event will show.
+// Global: verified once, by itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn is_cut_off(slot: u32, frame: u64) -> u32 {
+    let Some(process) = thread::process_of(slot) else { return 0 };
+    let Some(layout) = interpreter(process).and_then(|interpreter| LAYOUTS.get_ptr(interpreter.image)) else {
+        return 0;
+    };
+    // SAFETY: a live map value.
+    let previous = unsafe { (*layout).frame_previous };
+    u32::from(read_user::<u64>(frame + u64::from(previous)) == Some(0))
 }
 
 /// Puts the running thread's frames down for the sums, from `frame` outwards (leaving out `skip` frames). How many.

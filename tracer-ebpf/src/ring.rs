@@ -207,6 +207,9 @@ pub(crate) struct FrameEvent {
 pub(crate) fn send_frame(slot: u32, thread: &mut Thread, event: FrameEvent, from: ChainFrom) {
     let ready = thread_state::ANNOUNCED | thread_state::SYNCED;
     if thread.state & ready != ready {
+        if event.kind == kind::YIELD && chain::is_cut_off(slot, event.frame) != 0 {
+            return;
+        }
         let (start, skip) = match from {
             ChainFrom::Frame(frame) => (frame, 0),
             ChainFrom::Caller(frame) => (frame, 1),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use pythons::Python;
 
@@ -176,7 +176,8 @@ impl Session {
     fn kernel_in(&mut self, kernel: Kernel) -> Result<()> {
         let words = vm_command(self.filter.as_deref().map_or(Selection::Usual, Selection::Named))?;
         let before = self.tally;
-        let ran = self.in_vm(kernel, &words, VM_LIMIT);
+        let ran = in_vm(kernel, &words, VM_LIMIT, |line| println!("{line}"));
+        let ran = ran.and_then(|ran| self.add(ran));
         // What the selection, or the filter, leaves out is told as one sum.
         let run = self.tally.passed + self.tally.failed - before.passed - before.failed;
         let skipped = (self.names_of_kernel_tests()?.len() as u64).saturating_sub(run);
@@ -189,49 +190,53 @@ impl Session {
         ran
     }
 
-    /// Runs under each kernel what has to work on all of them. A kernel that can't be had is treated as an interpreter.
+    /// Runs under each kernel what has to work on all of them, all at once: a machine uses little more than one processor. A
+    /// kernel that can't be had is treated as an interpreter.
     fn every_kernel(&mut self) -> Result<()> {
         build::release()?;
         let words = vm_command(Selection::OfEveryKernel)?;
+        let mut kernels = Vec::new();
         for kernel in Kernel::ALL {
-            let ran = match setup::vm(kernel) {
-                Err(why) if !all_wanted() => {
+            match setup::vm(kernel) {
+                Ok(_) => kernels.push(kernel),
+                Err(why) if all_wanted() => self.check(&under(kernel), Err(why)),
+                Err(why) => {
                     let count = names(&["--package", "tests", "--test", OF_EVERY_KERNEL], None)?.len() as u64;
                     self.notes.push(format!("tests skipped: {count}; Linux {}: {why:#}", kernel.name));
                     self.tally.skipped += count;
-                    continue;
                 }
-                Err(why) => Err(why),
-                Ok(_) => self.in_vm(kernel, &words, OF_EVERY_KERNEL_LIMIT),
-            };
-            self.check(&format!("the tests under Linux {}", kernel.name), ran);
+            }
         }
+        thread::scope(|scope| {
+            let words = &words;
+            let start = |kernel| {
+                let run = move || {
+                    let mut said = Vec::new();
+                    let ran = in_vm(kernel, words, OF_EVERY_KERNEL_LIMIT, |line| said.push(line.to_owned()));
+                    (said, ran)
+                };
+                (kernel, scope.spawn(run))
+            };
+            let running: Vec<_> = kernels.into_iter().map(start).collect();
+            for (kernel, running) in running {
+                let (said, ran) =
+                    running.join().unwrap_or_else(|_| (Vec::new(), Err(anyhow!("running it failed"))));
+                step(&format!("in a virtual machine with Linux {}:", kernel.name));
+                for line in said {
+                    println!("{line}");
+                }
+                let ran = ran.and_then(|ran| self.add(ran));
+                self.check(&under(kernel), ran);
+            }
+        });
         Ok(())
     }
 
-    /// Runs a command of tests in a virtual machine, shows what they say, and adds up their summaries.
-    fn in_vm(&mut self, kernel: Kernel, words: &[String], limit: Duration) -> Result<()> {
-        let (reader, writer) = std::io::pipe().context("make a pipe")?;
-        let errors = writer.try_clone().context("share the pipe")?;
-        let start = Instant::now();
-        let machine = Machine::start(kernel, words, limit, writer.into(), errors.into())?;
-        let ended = thread::spawn(move || machine.wait());
-        let tally = shown(reader)?;
-        // What these leave out depends on what was selected; the caller knows.
-        self.tally += Tally { skipped: 0, ..tally };
-        self.notes.push(format!(
-            "in a virtual machine with Linux {}: {} passed, {} failed, in {} s",
-            kernel.name,
-            tally.passed,
-            tally.failed,
-            start.elapsed().as_secs()
-        ));
-        match ended.join() {
-            Ok(Ok(0)) => Ok(()),
-            Ok(Ok(status)) => bail!("they ended with exit status {status} in the virtual machine"),
-            Ok(Err(error)) => Err(error),
-            Err(_) => bail!("waiting for the virtual machine failed"),
-        }
+    /// Adds up what tests in a virtual machine came to.
+    fn add(&mut self, ran: InVm) -> Result<()> {
+        self.tally += ran.tally;
+        self.notes.push(ran.note);
+        ran.result
     }
 
     /// Counts the tests of the kernel side as skipped.
@@ -296,7 +301,7 @@ impl Session {
         let mut child = tests.spawn().context("start the tests")?;
         // The command holds the writing end until then, and the loop would never end.
         tests.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut tally = shown(reader)?;
+        let mut tally = shown(reader, |line| println!("{line}"))?;
         // Then these are not what was asked for, or are counted already.
         if self.filter.is_some() || !self.left_out.is_empty() {
             tally.skipped = 0;
@@ -308,6 +313,43 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// What tests in a virtual machine came to.
+struct InVm {
+    tally: Tally,
+    note: String,
+    /// That they could not be run, or failed.
+    result: Result<()>,
+}
+
+fn under(kernel: Kernel) -> String {
+    format!("the tests under Linux {}", kernel.name)
+}
+
+/// Runs a command of tests in a virtual machine, shows what they say, and adds up their summaries.
+fn in_vm(kernel: Kernel, words: &[String], limit: Duration, show: impl FnMut(&str)) -> Result<InVm> {
+    let (reader, writer) = std::io::pipe().context("make a pipe")?;
+    let errors = writer.try_clone().context("share the pipe")?;
+    let start = Instant::now();
+    let machine = Machine::start(kernel, words, limit, writer.into(), errors.into())?;
+    let ended = thread::spawn(move || machine.wait());
+    let tally = shown(reader, show)?;
+    let note = format!(
+        "in a virtual machine with Linux {}: {} passed, {} failed, in {} s",
+        kernel.name,
+        tally.passed,
+        tally.failed,
+        start.elapsed().as_secs()
+    );
+    let result = match ended.join() {
+        Ok(Ok(0)) => Ok(()),
+        Ok(Ok(status)) => Err(anyhow!("they ended with exit status {status} in the virtual machine")),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(anyhow!("waiting for the virtual machine failed")),
+    };
+    // What these leave out depends on what was selected; the caller knows.
+    Ok(InVm { tally: Tally { skipped: 0, ..tally }, note, result })
 }
 
 /// Must everything be there that tests are for?
@@ -323,12 +365,12 @@ fn names(selection: &[&str], filter: Option<&str>) -> Result<Vec<String>> {
     Ok(list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
-/// Shows what test runners say, and adds up their summaries.
-fn shown(reader: PipeReader) -> Result<Tally> {
+/// Shows what test runners say, line by line, and adds up their summaries.
+fn shown(reader: PipeReader, mut show: impl FnMut(&str)) -> Result<Tally> {
     let mut sum = Tally::default();
     for line in BufReader::new(reader).lines() {
         let line = line.context("read what the tests say")?;
-        println!("{line}");
+        show(&line);
         if let Some(tally) = Tally::read(&line) {
             sum += tally;
         }

@@ -29,8 +29,11 @@ pub(super) fn ensure(python: &Python, suite: &'static str, package: &str, option
     let tar = ["--extract", "--strip-components=1", "--directory"];
     quietly(Command::new("tar").args(tar).arg(&sources).arg("--file").arg(&archive))?;
     let prefix = format!("--prefix={}", python.folder().display());
-    let configure = [&*prefix, "--without-ensurepip"];
-    quietly(Command::new("./configure").current_dir(&sources).args(configure).args(options))?;
+    let configure = [&*prefix, "--without-ensurepip", "--disable-test-modules"];
+    // As by default, but without debug information, which takes a fifth of the time.
+    let optimised = "-DNDEBUG -fwrapv -O3 -Wall";
+    let mut run = Command::new("./configure");
+    quietly(run.current_dir(&sources).args(configure).args(options).env("OPT", optimised))?;
     let jobs = format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from));
     quietly(Command::new("make").current_dir(&sources).arg(jobs))?;
     // Half of what would be installed, and compiled three times, are CPython's own tests.
