@@ -35,7 +35,7 @@ const KERNEL_TESTS: [&str; 4] = ["--package", "tests", "--test", "*"];
 
 /// How long tests in a virtual machine may take, on a busy machine, too.
 const VM_LIMIT: Duration = Duration::from_secs(40 * 60);
-/// The same of [`Selection::OfEveryKernel`], which take a minute.
+/// The same of [`Selection::OfEveryKernel`]: all machines at once take some three minutes on two processors.
 const OF_EVERY_KERNEL_LIMIT: Duration = Duration::from_secs(6 * 60);
 
 /// If this is set, an interpreter of the table that is not on the machine is a failure, and a kernel that can't be had.
